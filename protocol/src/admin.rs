@@ -1,0 +1,287 @@
+//! Requests of the command line: JSON in [`crate::Op::Admin`] frames.
+//!
+//! A request is one frame. Its answer is any number of frames with [`crate::frame::FLAG_MORE`] (progress or
+//! rows) and a last one without; each carries one JSON-encoded [`AdminReply`]. Paths are bytes on the wire,
+//! as serde encodes [`PathBytes`].
+
+use serde::{Deserialize, Serialize};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+/// A path or name that need not be UTF-8: a plain string in JSON when it is UTF-8, else an array of bytes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct PathBytes(pub Vec<u8>);
+
+impl PathBytes {
+    pub fn as_path(&self) -> &Path {
+        Path::new(OsStr::from_bytes(&self.0))
+    }
+    pub fn to_path_buf(&self) -> PathBuf {
+        PathBuf::from(OsString::from_vec(self.0.clone()))
+    }
+}
+impl From<&Path> for PathBytes {
+    fn from(path: &Path) -> Self {
+        PathBytes(path.as_os_str().as_bytes().to_vec())
+    }
+}
+impl From<PathBuf> for PathBytes {
+    fn from(path: PathBuf) -> Self {
+        PathBytes(path.into_os_string().into_vec())
+    }
+}
+impl From<&[u8]> for PathBytes {
+    fn from(bytes: &[u8]) -> Self {
+        PathBytes(bytes.to_vec())
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum PathWire<'a> {
+    Text(std::borrow::Cow<'a, str>),
+    Bytes(std::borrow::Cow<'a, [u8]>),
+}
+
+impl Serialize for PathBytes {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match std::str::from_utf8(&self.0) {
+            Ok(text) => PathWire::Text(text.into()),
+            Err(_) => PathWire::Bytes((&self.0[..]).into()),
+        }
+        .serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for PathBytes {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(PathBytes(match PathWire::deserialize(deserializer)? {
+            PathWire::Text(text) => text.into_owned().into_bytes(),
+            PathWire::Bytes(bytes) => bytes.into_owned(),
+        }))
+    }
+}
+
+/// Which workspace a request means.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Target {
+    /// By name (`-w W`).
+    Name(String),
+    /// The workspace whose view path holds this absolute, symlink-free directory.
+    Holding(PathBytes),
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum AdminRequest {
+    /// Who answers, and how it does: version, pid, store.
+    Status,
+    /// Everything `doctor` asks of the daemon.
+    Doctor,
+    /// Syncs, then ends the daemon.
+    Stop,
+    /// Names of workspaces with their view paths.
+    Workspaces,
+    /// Reads `dir` (absolute, no symlinks) into the workspace `name` (default: folder name).
+    Ingest { dir: PathBytes, name: Option<String> },
+    /// Finds (or, for [`Target::Holding`] with nothing found and `create`, ingests) the workspace, takes in what
+    /// changed in the real directory, prepares the view; answer [`AdminReply::View`]. With `run`, the
+    /// connection stands for the run until it closes.
+    Enter { target: Target, create: bool, run: bool },
+    /// End of a run: seal and sync; answer [`AdminReply::RunEnd`].
+    Leave,
+    /// Takes in what changed in the real directory; answer [`AdminReply::Taken`].
+    Sync { target: Target },
+    /// What the workspace changed since it was taken in (`against_real` false) or how it differs from the
+    /// real directory as it is now; answers rows of [`AdminReply::Changes`].
+    Diff { target: Target, against_real: bool },
+    /// Entries of a directory (one row for a file); path relative to the view's root or absolute in the view.
+    List { target: Target, path: PathBytes, recursive: bool },
+    /// One entry's attributes.
+    Stat { target: Target, path: PathBytes },
+    /// The bytes of a file: the answer [`AdminReply::File`] carries an fd (SCM_RIGHTS).
+    Cat { target: Target, path: PathBytes },
+    /// Writes changed files to the real directory, or to `to`.
+    Export { target: Target, paths: Vec<PathBytes>, to: Option<PathBytes>, force: bool },
+}
+
+/// Counts of one ingest or take-in.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Taken {
+    pub workspace: String,
+    pub view: PathBytes,
+    /// Whether the workspace was created by this request.
+    pub created: bool,
+    pub files: u64,
+    pub directories: u64,
+    pub symlinks: u64,
+    pub bytes: u64,
+    /// Bytes that the store did not have before.
+    pub new_bytes: u64,
+    /// Files whose bytes the store already had.
+    pub duplicates: u64,
+    pub added: u64,
+    pub modified: u64,
+    pub deleted: u64,
+    pub elapsed_ms: u64,
+    /// What could not be taken in, with the reason; exit code 1.
+    pub skipped: Vec<Problem>,
+    /// Changed on both sides: left as it is in the workspace, named here; exit code 1 for `sync`.
+    pub conflicts: Vec<Problem>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Problem {
+    pub path: PathBytes,
+    pub what: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ChangeKind {
+    Added,
+    Modified,
+    Deleted,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Change {
+    pub kind: ChangeKind,
+    pub path: PathBytes,
+    /// `file`, `directory`, `symlink`, ...
+    pub file_type: String,
+    pub old_size: u64,
+    pub new_size: u64,
+}
+
+/// Attributes of one entry, as `ls` and `stat` print them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Entry {
+    pub path: PathBytes,
+    pub file_type: String,
+    pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
+    pub nlink: u32,
+    pub size: u64,
+    pub mtime_ns: i64,
+    pub ctime_ns: i64,
+    pub atime_ns: i64,
+    pub vnode: u64,
+    /// BLAKE3 of a sealed file, in hex.
+    pub hash: Option<String>,
+    pub staged: bool,
+    pub target: Option<PathBytes>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WorkspaceInfo {
+    pub id: u32,
+    pub name: String,
+    pub view: PathBytes,
+    pub vnodes: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DaemonStatus {
+    pub pid: u32,
+    pub version: String,
+    pub protocol: u16,
+    pub home: PathBytes,
+    pub store: PathBytes,
+    pub store_bytes: u64,
+    pub blobs: u64,
+    pub blob_bytes: u64,
+    pub journal_bytes: u64,
+    pub connections: u64,
+    pub requests: u64,
+    pub uptime_ms: u64,
+    pub workspaces: Vec<WorkspaceInfo>,
+    /// Set when the store refused a write or sync: what happened.
+    pub poisoned: Option<String>,
+}
+
+/// One line of `doctor`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Check {
+    pub name: String,
+    pub ok: bool,
+    pub detail: String,
+    pub remedy: Option<String>,
+}
+
+/// What a process needs to be in the view.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct View {
+    pub workspace: String,
+    pub id: u32,
+    pub view: PathBytes,
+    /// Value of VRIFT_RUNTIME.
+    pub runtime: PathBytes,
+    /// For [`Target::Holding`]: real folder that stands for that directory in the view, the child's first cwd
+    /// (the view's root for [`Target::Name`], or when the directory is not in the workspace).
+    pub cwd: PathBytes,
+    pub taken: Taken,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct RunEnd {
+    pub processes: u64,
+    pub files_changed: u64,
+    pub new_bytes: u64,
+    /// Sealed, flushed and on the device.
+    pub synced: bool,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Exported {
+    pub written: u64,
+    pub deleted: u64,
+    pub unchanged: u64,
+    pub bytes: u64,
+    /// Changed on disk since they were taken in; nothing was written if there is any and no `force`.
+    pub conflicts: Vec<Problem>,
+    pub failed: Vec<Problem>,
+    pub to: PathBytes,
+}
+
+/// Exit codes of `cli.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Failure {
+    /// 1: what was asked about is false or not there.
+    Negative,
+    /// 2: wrong usage or bad input.
+    Input,
+    /// 3: the daemon or the store cannot be used.
+    Store,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum AdminReply {
+    /// Between others, at most some ten a second: files and bytes done so far (`total_files` 0: not known yet).
+    Progress {
+        stage: String,
+        files: u64,
+        bytes: u64,
+        total_files: u64,
+    },
+    Status(DaemonStatus),
+    Checks(Vec<Check>),
+    Done,
+    Workspaces(Vec<WorkspaceInfo>),
+    Taken(Taken),
+    View(View),
+    RunEnd(RunEnd),
+    Changes(Vec<Change>),
+    Entries(Vec<Entry>),
+    /// An fd open for reading comes with this frame.
+    File {
+        size: u64,
+    },
+    Exported(Exported),
+    /// What, where, and what to do next.
+    Error {
+        failure: Failure,
+        what: String,
+        hint: String,
+    },
+}

@@ -1,0 +1,131 @@
+//! The blocking client of the command line: connect, say hello, send a request, read its answer.
+
+use crate::admin::{AdminReply, AdminRequest};
+use crate::frame::{FLAG_MORE, FLAG_REPLY, FrameHeader, HEADER_LEN, MAX_FRAME_LEN, Op};
+use crate::vnode_op::Hello;
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, connect, recvmsg, send,
+    socket,
+};
+use std::io::IoSliceMut;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
+use zerocopy::IntoBytes;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    #[error("cannot reach the daemon at {path}: {source}")]
+    Connect { path: String, source: Errno },
+    #[error("the daemon closed the connection")]
+    Closed,
+    #[error("talking to the daemon failed: {0}")]
+    Io(#[from] Errno),
+    #[error("the daemon sent a frame that this build does not understand: {0}")]
+    Frame(String),
+    #[error("the request is {len} bytes long; at most {max} fit a frame")]
+    TooLong { len: usize, max: usize },
+}
+
+/// One connection. Requests are answered in order.
+pub struct Client {
+    socket: OwnedFd,
+    next_id: u64,
+    buffer: Vec<u8>,
+}
+
+impl Client {
+    /// Connects to the socket at `path` and waits for the answer to Hello.
+    pub fn connect(path: &Path) -> Result<Client, ClientError> {
+        let at = |source| ClientError::Connect { path: path.display().to_string(), source };
+        let socket =
+            socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).map_err(at)?;
+        let address = UnixAddr::new(path).map_err(at)?;
+        connect(socket.as_raw_fd(), &address).map_err(at)?;
+        let mut client = Client { socket, next_id: 1, buffer: vec![0; MAX_FRAME_LEN] };
+        let hello = Hello { client_id: 0.into(), workspace: 0.into(), reserved: 0.into() };
+        client.send(Op::Hello, hello.as_bytes())?;
+        let (header, _, _) = client.receive()?;
+        match header.status.get() {
+            0 => Ok(client),
+            errno => Err(ClientError::Io(Errno::from_raw(errno as i32))),
+        }
+    }
+
+    fn send(&mut self, op: Op, body: &[u8]) -> Result<u64, ClientError> {
+        if HEADER_LEN + body.len() > MAX_FRAME_LEN {
+            return Err(ClientError::TooLong { len: body.len(), max: MAX_FRAME_LEN - HEADER_LEN });
+        }
+        let id = self.next_id;
+        self.next_id += 1;
+        let mut frame = FrameHeader::request(op, id, body.len()).as_bytes().to_vec();
+        frame.extend_from_slice(body);
+        send(self.socket.as_raw_fd(), &frame, MsgFlags::MSG_NOSIGNAL)?;
+        Ok(id)
+    }
+
+    fn receive(&mut self) -> Result<(FrameHeader, Vec<u8>, Option<OwnedFd>), ClientError> {
+        let mut control = nix::cmsg_space!([std::os::fd::RawFd; 1]);
+        let (len, fd) = {
+            let mut slices = [IoSliceMut::new(&mut self.buffer)];
+            let message = loop {
+                match recvmsg::<()>(
+                    self.socket.as_raw_fd(),
+                    &mut slices,
+                    Some(&mut control),
+                    MsgFlags::MSG_CMSG_CLOEXEC,
+                ) {
+                    Err(Errno::EINTR) => continue,
+                    other => break other?,
+                }
+            };
+            let mut fd = None;
+            for control in message.cmsgs()? {
+                if let ControlMessageOwned::ScmRights(fds) = control {
+                    fd = fds.first().copied();
+                }
+            }
+            (message.bytes, fd.map(crate::sys::own))
+        };
+        if len == 0 {
+            return Err(ClientError::Closed);
+        }
+        let (header, _, body) = FrameHeader::parse(&self.buffer[..len])
+            .map_err(|error| ClientError::Frame(format!("{error:?}")))?;
+        if header.flags.get() & FLAG_REPLY == 0 {
+            return Err(ClientError::Frame("not a reply".into()));
+        }
+        Ok((header, body.to_vec(), fd))
+    }
+
+    /// Sends `request` and gives every frame of its answer to `each` (with the fd that came along), the
+    /// last one included; returns the last.
+    pub fn call(
+        &mut self,
+        request: &AdminRequest,
+        each: &mut dyn FnMut(&AdminReply),
+    ) -> Result<(AdminReply, Option<OwnedFd>), ClientError> {
+        let body = serde_json::to_vec(request).map_err(|error| ClientError::Frame(error.to_string()))?;
+        let id = self.send(Op::Admin, &body)?;
+        loop {
+            let (header, body, fd) = self.receive()?;
+            if header.request_id.get() != id {
+                return Err(ClientError::Frame("a reply to another request".into()));
+            }
+            if header.status.get() != 0 {
+                return Err(ClientError::Io(Errno::from_raw(header.status.get() as i32)));
+            }
+            let reply: AdminReply =
+                serde_json::from_slice(&body).map_err(|error| ClientError::Frame(error.to_string()))?;
+            each(&reply);
+            if header.flags.get() & FLAG_MORE == 0 {
+                return Ok((reply, fd));
+            }
+        }
+    }
+
+    /// The socket, for poll(2): readable at end of file when the daemon is gone.
+    pub fn socket(&self) -> &OwnedFd {
+        &self.socket
+    }
+}

@@ -1,0 +1,13 @@
+//! The counters page of a workspace: `w/WS/counters`, one page of u64 (little-endian) that every
+//! client maps read-write and adds to with relaxed atomics. Statistics only: nothing is decided by it.
+
+/// Length of the file in bytes: one page.
+pub const COUNTERS_LEN: usize = 4096;
+/// Byte offset: processes that mapped the index.
+pub const PROCESSES: usize = 0;
+/// Byte offset: path resolutions that ended inside the view.
+pub const LOOKUPS: usize = 8;
+/// Byte offset: view files opened.
+pub const OPENS: usize = 16;
+/// Byte offset: requests sent to the daemon.
+pub const REQUESTS: usize = 24;

@@ -1,0 +1,29 @@
+//! Names that several processes must agree on.
+
+/// Set by `vrift run` and `vrift env`: absolute path at which the workspace is seen.
+pub const ENV_VIEW: &str = "VRIFT_VIEW";
+/// The workspace's runtime folder (`.../w/WS`), where the index and the counters are.
+pub const ENV_RUNTIME: &str = "VRIFT_RUNTIME";
+/// Name of the workspace.
+pub const ENV_WORKSPACE: &str = "VRIFT_WORKSPACE";
+/// The state folder.
+pub const ENV_HOME: &str = "VRIFT_HOME";
+/// The preload variable of ld.so(8).
+pub const ENV_PRELOAD: &str = "LD_PRELOAD";
+/// File name of the preload library.
+pub const SHIM_FILE: &str = "libvrift_shim.so";
+/// Names inside the runtime folder.
+pub const SOCKET_FILE: &str = "sock";
+pub const LOCK_FILE: &str = "lock";
+pub const PID_FILE: &str = "pid";
+pub const LOG_FILE: &str = "log";
+/// Names inside a workspace's runtime folder.
+pub const INDEX_FILE: &str = "index";
+pub const COUNTERS_FILE: &str = "counters";
+/// Names inside the state folder.
+pub const STORE_FILE: &str = "store.img";
+pub const HOT_DIR: &str = "hot";
+pub const STAGING_DIR: &str = "staging";
+pub const MIRROR_DIR: &str = "mirror";
+pub const TMP_DIR: &str = "tmp";
+pub const SCRATCH_FILE: &str = "scratch";
