@@ -1,0 +1,59 @@
+//! Filling an index from a dump, before it is published: records are taken as they are.
+
+use super::{Index, NewVnode, OpError};
+use crate::layout::{header, inode};
+use crate::types::{ROOT, S_IFLNK, S_IFMT, VnodeNo};
+use std::io;
+
+impl Index {
+    pub(crate) fn generation_floor(&self) -> u32 {
+        self.window().u32(header::GENERATION_FLOOR)
+    }
+
+    pub(crate) fn set_generation_floor(&mut self, floor: u32) {
+        self.window().set_u32(header::GENERATION_FLOOR, floor);
+    }
+
+    /// Puts a vnode into its slot; false when the tables are too small for it.
+    pub(crate) fn load_slot(&mut self, vnode: VnodeNo, new: &NewVnode<'_>, blocks: u64) -> bool {
+        if self.has_room(1, 1, new.target.len()).is_err() {
+            return false;
+        }
+        if vnode != ROOT && (self.reader.vnode(vnode.slot()).0 != 0 || !self.take_slot(vnode)) {
+            return false;
+        }
+        let offset = if new.mode & S_IFMT == S_IFLNK { self.arena_append(new.target) } else { 0 };
+        self.fill_inode(vnode, new, offset);
+        self.fill_content(vnode.slot(), new.content, blocks);
+        true
+    }
+
+    /// Makes room, repeatedly doubled, until `slot` and its records fit.
+    pub(crate) fn grow_unpublished(&mut self, slot: u32) -> io::Result<()> {
+        loop {
+            *self = self.grown()?;
+            if slot < self.window().u32(header::INODE_CAPACITY) && self.has_room(1, 1, 4096).is_ok() {
+                return Ok(());
+            }
+        }
+    }
+
+    pub(crate) fn load_dentry(&mut self, parent: VnodeNo, child: VnodeNo, name: &[u8]) -> io::Result<()> {
+        let invalid =
+            |error: OpError| io::Error::new(io::ErrorKind::InvalidData, format!("dentry: {error:?}"));
+        Index::check_name(name).map_err(invalid)?;
+        let parent_slot = self.dir_slot(parent).map_err(invalid)?;
+        if self.reader.slot(child).is_none() || self.reader.lookup(parent_slot, name).is_some() {
+            return Err(invalid(OpError::Errno(super::libc_errno::EEXIST)));
+        }
+        while self.has_room(0, 1, name.len()).is_err() {
+            *self = self.grown()?;
+        }
+        self.add_dentry(parent_slot, name, child.slot());
+        Ok(())
+    }
+
+    pub(crate) fn load_nlink(&mut self, vnode: VnodeNo, nlink: u32) {
+        self.window().set_u32(self.reader.inode_field(vnode.slot(), inode::NLINK), nlink);
+    }
+}
