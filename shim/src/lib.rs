@@ -1,3 +1,36 @@
+//! libvrift_shim.so: makes the file calls of any dynamically linked program see a workspace.
+//!
+//! Lives here: the hooks, path resolution over the index, the identity of fds and of the working directory,
+//! and the client side of one request to the daemon.
+//! May be imported: `core`, libc's types and constants, `vrift-protocol` and `vrift-manifest` without `std`.
+//! Must never appear here: allocation on the way of a call, thread-local destructors, unwinding, a call into
+//! libc by its own name (functions behind the hooks come from [`real`], system calls from [`raw`]).
+//!
+//! A hook sets errno as the C library would and leaves it alone on success.
 #![no_std]
+
+mod content;
+mod creds;
+mod cwd;
+mod errno;
+mod fds;
+pub mod hooks;
+mod init;
+mod raw;
+mod real;
+mod request;
+mod resolve;
+mod text;
+mod view;
+
 #[panic_handler]
-fn panic(_: &core::panic::PanicInfo<'_>) -> ! { loop {} }
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    let place = info.location().map_or("", |location| location.file());
+    init::complain(&[b"internal error in the preload library at ", place.as_bytes()]);
+    // SAFETY: abort(3) takes no arguments and does not return.
+    unsafe { libc::abort() }
+}
+
+/// Core was built with unwinding; nothing here unwinds, but its tables name this function.
+#[unsafe(no_mangle)]
+extern "C" fn rust_eh_personality() {}

@@ -1,0 +1,102 @@
+//! The real files behind vnodes: opening bytes, asking for what is not there yet, and current attributes.
+
+use crate::raw::{self, Errno};
+use crate::request::Request;
+use crate::resolve::Attr;
+use crate::view;
+use core::ffi::c_int;
+use vrift_manifest::types::{S_IFDIR, S_IFLNK, S_IFMT};
+use vrift_manifest::{Content, VnodeNo};
+use vrift_protocol::Op;
+use zerocopy::byteorder::little_endian::U64;
+
+/// Has the daemon make the real folder of a virtual directory.
+pub fn mirror(vnode: VnodeNo) -> Result<(), Errno> {
+    let mut request = Request::new(Op::Mirror);
+    request.body.vnode = U64::new(vnode.0);
+    close_passed(request.send()?.1);
+    Ok(())
+}
+
+/// Has the daemon put a sealed file's bytes into the hot tier.
+pub fn materialise(vnode: VnodeNo) -> Result<(), Errno> {
+    let mut request = Request::new(Op::Materialise);
+    request.body.vnode = U64::new(vnode.0);
+    close_passed(request.send()?.1);
+    Ok(())
+}
+
+fn close_passed(fd: Option<c_int>) {
+    if let Some(fd) = fd {
+        raw::close(fd);
+    }
+}
+
+/// Opens a vnode without writing to it. ESTALE: what was found is no longer there, resolve again.
+pub fn open_readable(attr: &Attr, flags: c_int) -> Result<c_int, Errno> {
+    const NOT_FOR_REAL: c_int = libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW;
+    let flags = flags & !NOT_FOR_REAL;
+    match (attr.mode & S_IFMT, attr.content) {
+        (S_IFDIR, _) => {
+            let path = view::mirror_path(attr.vnode)?;
+            match raw::open(path.as_c_str(), flags) {
+                Err(libc::ENOENT) => {
+                    mirror(attr.vnode)?;
+                    raw::open(path.as_c_str(), flags)
+                }
+                result => result,
+            }
+        }
+        (S_IFLNK, _) => Err(libc::ELOOP),
+        (_, Content::Sealed(hash)) => {
+            let path = view::hot_path(&hash)?;
+            // Others may have the blob open with another owner: never refused for its access time.
+            let flags = flags & !libc::O_NOATIME;
+            match raw::open(path.as_c_str(), flags) {
+                Err(libc::ENOENT) => match materialise(attr.vnode) {
+                    Ok(()) => match raw::open(path.as_c_str(), flags) {
+                        Err(libc::ENOENT) => Err(libc::ESTALE),
+                        result => result,
+                    },
+                    Err(libc::ENOENT) => Err(libc::ESTALE),
+                    Err(errno) => Err(errno),
+                },
+                result => result,
+            }
+        }
+        // Staged files, fifos and other nodes have a real one in the staging folder.
+        (_, Content::Staged | Content::None) => {
+            let path = view::staging_path(attr.vnode)?;
+            match raw::open(path.as_c_str(), flags) {
+                Err(libc::ENOENT) => Err(libc::ESTALE),
+                result => result,
+            }
+        }
+    }
+}
+
+/// A staged file's size and times are those of its staging file, which is being written. ESTALE: it was
+/// sealed or removed meanwhile, resolve again.
+pub fn refresh(attr: &mut Attr) -> Result<(), Errno> {
+    if attr.content != Content::Staged {
+        return Ok(());
+    }
+    let path = view::staging_path(attr.vnode)?;
+    match raw::stat(path.as_c_str()) {
+        Ok(stat) => {
+            overlay(attr, &stat);
+            Ok(())
+        }
+        Err(libc::ENOENT) => Err(libc::ESTALE),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Takes size, blocks and times from the file that holds a staged vnode's bytes.
+pub fn overlay(attr: &mut Attr, stat: &libc::stat) {
+    let ns = |seconds: i64, ns: i64| seconds.saturating_mul(1_000_000_000).saturating_add(ns);
+    attr.size = stat.st_size as u64;
+    attr.blocks = stat.st_blocks as u64;
+    let changed = ns(stat.st_ctime, stat.st_ctime_nsec).max(attr.times_ns[2]);
+    attr.times_ns = [ns(stat.st_atime, stat.st_atime_nsec), ns(stat.st_mtime, stat.st_mtime_nsec), changed];
+}

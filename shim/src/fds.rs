@@ -1,0 +1,146 @@
+//! Which vnode an fd stands for. The table is a cache: an entry counts only while the kernel's device and
+//! inode of the fd are those that were seen with it, so nothing that happens to fds behind the shim's back
+//! (raw closes, children that share memory) can make it lie. What it does not know, the fd's name in /proc tells.
+
+use crate::init;
+use crate::raw::{self, Errno};
+use crate::text::{PathText, Text, parse_hash, parse_hex16};
+use crate::view;
+use core::ffi::c_int;
+use core::sync::atomic::{AtomicU64, Ordering};
+use vrift_manifest::VnodeNo;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum FdKind {
+    View(VnodeNo),
+    Outside,
+}
+
+/// Fds with a place in the table; others are looked up each time.
+const TABLE_LEN: usize = 16 * 1024;
+/// In place of a vnode: the fd is not the view's.
+const OUTSIDE: u64 = u64::MAX;
+
+struct Entry {
+    /// 0: unknown.
+    vnode: AtomicU64,
+    /// The kernel's inode of the fd; 0: not seen yet.
+    inode: AtomicU64,
+}
+
+static TABLE: [Entry; TABLE_LEN] =
+    [const { Entry { vnode: AtomicU64::new(0), inode: AtomicU64::new(0) } }; TABLE_LEN];
+
+fn entry(fd: c_int) -> Option<&'static Entry> {
+    usize::try_from(fd).ok().and_then(|fd| TABLE.get(fd))
+}
+
+/// After an open in the view.
+pub fn opened(fd: c_int, vnode: VnodeNo) {
+    if let Some(entry) = entry(fd) {
+        entry.inode.store(0, Ordering::Relaxed);
+        entry.vnode.store(vnode.0, Ordering::Relaxed);
+    }
+}
+
+/// After a close, or an open outside.
+pub fn forget(fd: c_int) {
+    if let Some(entry) = entry(fd)
+        && entry.vnode.load(Ordering::Relaxed) != 0
+    {
+        entry.vnode.store(0, Ordering::Relaxed);
+    }
+}
+
+/// After dup(2) and its kin.
+pub fn copied(from: c_int, to: c_int) {
+    if let (Some(from), Some(to)) = (entry(from), entry(to)) {
+        to.inode.store(from.inode.load(Ordering::Relaxed), Ordering::Relaxed);
+        to.vnode.store(from.vnode.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+}
+
+/// What `fd` stands for; [`FdKind::Outside`] also for an fd that is not open.
+pub fn identify(fd: c_int) -> FdKind {
+    if !init::in_view() || fd < 0 {
+        return FdKind::Outside;
+    }
+    match raw::fstat(fd) {
+        Ok(stat) => identify_with(fd, &stat),
+        Err(_) => FdKind::Outside,
+    }
+}
+
+/// As [`identify`], when the kernel's stat of the fd is known already.
+pub fn identify_with(fd: c_int, stat: &libc::stat) -> FdKind {
+    if !matches!(stat.st_mode & libc::S_IFMT, libc::S_IFREG | libc::S_IFDIR | libc::S_IFIFO)
+        || stat.st_dev != view::home_device()
+    {
+        return FdKind::Outside;
+    }
+    let cached = entry(fd);
+    if let Some(entry) = cached {
+        let vnode = entry.vnode.load(Ordering::Relaxed);
+        let inode = entry.inode.load(Ordering::Relaxed);
+        if vnode != 0 && (inode == stat.st_ino || inode == 0) {
+            entry.inode.store(stat.st_ino, Ordering::Relaxed);
+            return if vnode == OUTSIDE { FdKind::Outside } else { FdKind::View(VnodeNo(vnode)) };
+        }
+    }
+    let kind = from_name(fd).unwrap_or(FdKind::Outside);
+    if let Some(entry) = cached {
+        let vnode = match kind {
+            FdKind::View(vnode) => vnode.0,
+            FdKind::Outside => OUTSIDE,
+        };
+        entry.inode.store(stat.st_ino, Ordering::Relaxed);
+        entry.vnode.store(vnode, Ordering::Relaxed);
+    }
+    kind
+}
+
+/// The kernel's name of an fd.
+pub fn path_of(fd: c_int, path: &mut PathText) -> Result<(), Errno> {
+    let mut link: Text<32> = Text::from_parts(&[b"/proc/self/fd/"]);
+    link.push_decimal(fd.max(0) as u64);
+    path.fill(|to| raw::readlink(link.as_c_str(), to))
+}
+
+#[inline(never)]
+fn from_name(fd: c_int) -> Result<FdKind, Errno> {
+    let mut path = PathText::new();
+    path_of(fd, &mut path)?;
+    let path = path.as_bytes();
+    let path = path.strip_suffix(b" (deleted)").unwrap_or(path);
+    Ok(vnode_of_real_path(path)?.map_or(FdKind::Outside, FdKind::View))
+}
+
+/// The vnode that a real path below the state folder stands for: a mirror folder or an exec link in it, a
+/// staging file, or a sealed blob (then the first vnode with these bytes).
+pub fn vnode_of_real_path(path: &[u8]) -> Result<Option<VnodeNo>, Errno> {
+    if let Some(vnode) = mirror_vnode(path)? {
+        return Ok(Some(vnode));
+    }
+    if let Some(name) = path.strip_prefix(view::staging_prefix()?.as_bytes()) {
+        return Ok(parse_hex16(name).map(VnodeNo));
+    }
+    if let Some(name) = path.strip_prefix(view::hot_prefix()?.as_bytes()) {
+        let Some(hash) = name.get(3..).and_then(parse_hash) else { return Ok(None) };
+        return view::read(|reader| reader.find_sealed(&hash));
+    }
+    Ok(None)
+}
+
+/// The vnode of a mirror folder, or of an exec link in one.
+pub fn mirror_vnode(path: &[u8]) -> Result<Option<VnodeNo>, Errno> {
+    let prefix = view::mirror_prefix()?;
+    let Some(rest) = path.strip_prefix(prefix.as_bytes()) else { return Ok(None) };
+    let Some(dir) = rest.get(..16).and_then(parse_hex16).map(VnodeNo) else { return Ok(None) };
+    match rest.get(17..) {
+        None => Ok(Some(dir)),
+        Some(name) => view::read(|reader| {
+            let slot = reader.lookup(reader.slot(dir)?, name)?;
+            Some(reader.vnode(slot))
+        }),
+    }
+}

@@ -1,0 +1,210 @@
+//! System calls of the shim's own, by instruction: they cannot come back through a hook, touch no
+//! errno and need no symbol. Each returns the kernel's value or the errno.
+
+use core::arch::asm;
+use core::ffi::{CStr, c_char, c_int};
+
+#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+compile_error!("the preload library is written for x86-64 Linux");
+
+/// A positive errno.
+pub type Errno = c_int;
+pub type Result<T> = core::result::Result<T, Errno>;
+
+/// One system call.
+///
+/// # Safety
+/// As the system call's: pointers among the arguments are valid for what it does with them.
+#[inline(always)]
+pub unsafe fn syscall(number: libc::c_long, args: [usize; 6]) -> Result<usize> {
+    let result: isize;
+    // SAFETY: the x86-64 Linux ABI: rcx and r11 are clobbered; memory effects are the caller's contract.
+    unsafe {
+        asm!(
+            "syscall",
+            inlateout("rax") number as isize => result,
+            in("rdi") args[0], in("rsi") args[1], in("rdx") args[2],
+            in("r10") args[3], in("r8") args[4], in("r9") args[5],
+            lateout("rcx") _, lateout("r11") _,
+            options(nostack)
+        );
+    }
+    if (-4095..0).contains(&result) { Err(-result as Errno) } else { Ok(result as usize) }
+}
+
+macro_rules! call {
+    ($name:ident $(, $arg:expr)*) => {{
+        let given = [$($arg as usize),*];
+        let mut args = [0usize; 6];
+        args[..given.len()].copy_from_slice(&given);
+        // SAFETY: pointers among the arguments come from references or from the wrapper's own contract.
+        unsafe { syscall(libc::$name, args) }
+    }};
+}
+
+pub fn openat(dirfd: c_int, path: &CStr, flags: c_int, mode: u32) -> Result<c_int> {
+    call!(SYS_openat, dirfd, path.as_ptr(), flags, mode).map(|fd| fd as c_int)
+}
+
+pub fn open(path: &CStr, flags: c_int) -> Result<c_int> {
+    openat(libc::AT_FDCWD, path, flags, 0)
+}
+
+pub fn close(fd: c_int) {
+    let _ = call!(SYS_close, fd);
+}
+
+pub fn fstat(fd: c_int) -> Result<libc::stat> {
+    let mut stat = zeroed_stat();
+    call!(SYS_fstat, fd, &mut stat as *mut libc::stat)?;
+    Ok(stat)
+}
+
+pub fn stat(path: &CStr) -> Result<libc::stat> {
+    let mut stat = zeroed_stat();
+    call!(SYS_stat, path.as_ptr(), &mut stat as *mut libc::stat)?;
+    Ok(stat)
+}
+
+fn zeroed_stat() -> libc::stat {
+    // SAFETY: all fields are integers, for which zero is a value.
+    unsafe { core::mem::zeroed() }
+}
+
+pub fn readlink(path: &CStr, to: &mut [u8]) -> Result<usize> {
+    call!(SYS_readlink, path.as_ptr(), to.as_mut_ptr(), to.len())
+}
+
+/// The kernel's working directory, without the NUL.
+pub fn getcwd(to: &mut [u8]) -> Result<usize> {
+    call!(SYS_getcwd, to.as_mut_ptr(), to.len()).map(|len| len - 1)
+}
+
+pub fn chdir(path: &CStr) -> Result<()> {
+    call!(SYS_chdir, path.as_ptr()).map(drop)
+}
+
+pub fn pread(fd: c_int, to: &mut [u8], offset: u64) -> Result<usize> {
+    call!(SYS_pread64, fd, to.as_mut_ptr(), to.len(), offset)
+}
+
+pub fn write(fd: c_int, bytes: &[u8]) {
+    let _ = call!(SYS_write, fd, bytes.as_ptr(), bytes.len());
+}
+
+pub fn fcntl(fd: c_int, command: c_int, argument: usize) -> Result<c_int> {
+    call!(SYS_fcntl, fd, command, argument).map(|value| value as c_int)
+}
+
+pub fn getpid() -> c_int {
+    call!(SYS_getpid).map_or(0, |pid| pid as c_int)
+}
+pub fn geteuid() -> u32 {
+    call!(SYS_geteuid).map_or(0, |id| id as u32)
+}
+pub fn getegid() -> u32 {
+    call!(SYS_getegid).map_or(0, |id| id as u32)
+}
+/// Real ids, for access(2).
+pub fn getuid() -> u32 {
+    call!(SYS_getuid).map_or(0, |id| id as u32)
+}
+pub fn getgid() -> u32 {
+    call!(SYS_getgid).map_or(0, |id| id as u32)
+}
+
+/// Supplementary groups; their number.
+pub fn getgroups(to: &mut [u32]) -> Result<usize> {
+    call!(SYS_getgroups, to.len(), to.as_mut_ptr())
+}
+
+/// Sets the umask to what it is, in two steps, as there is no call that only reads it.
+pub fn umask() -> u32 {
+    let mask = call!(SYS_umask, 0o077).unwrap_or(0);
+    let _ = call!(SYS_umask, mask);
+    mask as u32
+}
+
+pub fn random_u64() -> u64 {
+    let mut bytes = [0u8; 8];
+    match call!(SYS_getrandom, bytes.as_mut_ptr(), 8usize, 0) {
+        Ok(8) => u64::from_ne_bytes(bytes),
+        _ => (getpid() as u64) << 32 ^ now_ns() as u64,
+    }
+}
+
+/// Monotonic time in ns.
+pub fn now_ns() -> i64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let _ = call!(SYS_clock_gettime, libc::CLOCK_MONOTONIC, &mut time as *mut libc::timespec);
+    time.tv_sec * 1_000_000_000 + time.tv_nsec
+}
+
+pub fn sleep_us(us: i64) {
+    let time = libc::timespec { tv_sec: us / 1_000_000, tv_nsec: us % 1_000_000 * 1_000 };
+    let _ = call!(SYS_nanosleep, &time as *const libc::timespec, 0);
+}
+
+pub fn sched_yield() {
+    let _ = call!(SYS_sched_yield);
+}
+
+/// A private, zeroed, anonymous mapping.
+pub fn map_anonymous(len: usize) -> Result<*mut u8> {
+    const FLAGS: c_int = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    call!(SYS_mmap, 0, len, libc::PROT_READ | libc::PROT_WRITE, FLAGS, -1isize, 0).map(|at| at as *mut u8)
+}
+
+/// A shared mapping of a file.
+pub fn map_file(fd: c_int, len: usize, protection: c_int) -> Result<*mut u8> {
+    call!(SYS_mmap, 0, len, protection, libc::MAP_SHARED, fd, 0).map(|at| at as *mut u8)
+}
+
+/// # Safety
+/// Nobody uses the mapping any more.
+pub unsafe fn unmap(at: *mut u8, len: usize) {
+    let _ = call!(SYS_munmap, at, len);
+}
+
+/// Makes a mapping read as zeros in children made by fork(2), but not in those that share memory.
+pub fn wipe_on_fork(at: *mut u8, len: usize) -> Result<()> {
+    const MADV_WIPEONFORK: c_int = 18;
+    call!(SYS_madvise, at, len, MADV_WIPEONFORK).map(drop)
+}
+
+pub fn socket_seqpacket() -> Result<c_int> {
+    call!(SYS_socket, libc::AF_UNIX, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, 0).map(|fd| fd as c_int)
+}
+
+pub fn connect(fd: c_int, address: &libc::sockaddr_un) -> Result<()> {
+    call!(SYS_connect, fd, address as *const libc::sockaddr_un, size_of::<libc::sockaddr_un>()).map(drop)
+}
+
+/// # Safety
+/// The message's pointers are valid for sendmsg(2).
+pub unsafe fn sendmsg(fd: c_int, message: &libc::msghdr) -> Result<usize> {
+    call!(SYS_sendmsg, fd, message as *const libc::msghdr, libc::MSG_NOSIGNAL)
+}
+
+/// # Safety
+/// The message's pointers are valid for recvmsg(2).
+pub unsafe fn recvmsg(fd: c_int, message: &mut libc::msghdr, flags: c_int) -> Result<usize> {
+    call!(SYS_recvmsg, fd, message as *mut libc::msghdr, flags)
+}
+
+pub fn fchdir(fd: c_int) -> Result<()> {
+    call!(SYS_fchdir, fd).map(drop)
+}
+
+/// # Safety
+/// `argv` and `envp` are null-terminated arrays of C strings. Returns only with an error.
+pub unsafe fn execve(path: &CStr, argv: *const *const c_char, envp: *const *const c_char) -> Errno {
+    match call!(SYS_execve, path.as_ptr(), argv, envp) {
+        Err(errno) => errno,
+        Ok(_) => libc::EINVAL,
+    }
+}
+
+pub fn lseek(fd: c_int, offset: i64, whence: c_int) -> Result<u64> {
+    call!(SYS_lseek, fd, offset, whence).map(|at| at as u64)
+}

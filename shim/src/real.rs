@@ -1,0 +1,240 @@
+//! The functions behind the hooks: where each name is defined after this library in the search order.
+//!
+//! Resolved once, by looking into the loaded objects' GNU hash tables (a dlsym per name would cost more than
+//! the rest of the start together). The default version of a symbol is taken, as dlsym(RTLD_NEXT) would.
+
+use core::ffi::{CStr, c_int, c_void};
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+macro_rules! symbols {
+    ($($name:ident)*) => {
+        /// Every function that the shim calls in the libraries behind it.
+        #[derive(Clone, Copy)]
+        #[repr(usize)]
+        #[expect(non_camel_case_types, reason = "the names are C's")]
+        pub enum Symbol { $($name),* }
+        /// The names in order, each ended by a NUL: one string, so that it needs no relocations.
+        const NAMES: &str = concat!($(stringify!($name), "\0"),*);
+        const COUNT: usize = [$(Symbol::$name),*].len();
+    };
+}
+
+symbols! {
+    open open64 __open_2 __open64_2 openat openat64 __openat_2 __openat64_2 openat2 creat creat64
+    fopen fopen64 freopen freopen64 fdopen fclose fileno tmpfile tmpfile64
+    mkstemp mkstemp64 mkostemp mkostemp64 mkstemps mkstemps64 mkostemps mkostemps64 mkdtemp mktemp
+    close close_range closefrom dup dup2 dup3 fcntl fcntl64
+    stat stat64 lstat lstat64 fstat fstat64 fstatat fstatat64 statx
+    __xstat __xstat64 __lxstat __lxstat64 __fxstat __fxstat64 __fxstatat __fxstatat64
+    access faccessat euidaccess eaccess
+    statfs statfs64 fstatfs fstatfs64 statvfs statvfs64 fstatvfs fstatvfs64 pathconf
+    opendir fdopendir readdir readdir64 readdir_r readdir64_r closedir rewinddir seekdir telldir dirfd
+    scandir scandir64 scandirat scandirat64 glob glob64 ftw ftw64 nftw nftw64
+    fts_open fts_read fts_children fts_set fts_close
+    readlink readlinkat __readlink_chk __readlinkat_chk
+    realpath __realpath_chk canonicalize_file_name
+    getcwd __getcwd_chk getwd __getwd_chk get_current_dir_name chdir fchdir
+    symlink symlinkat link linkat unlink unlinkat remove rename renameat renameat2 rmdir
+    mkdir mkdirat mknod mknodat __xmknod __xmknodat mkfifo mkfifoat
+    utime utimes lutimes futimes futimesat utimensat futimens
+    chmod fchmod lchmod fchmodat chown lchown fchown fchownat
+    truncate truncate64 ftruncate ftruncate64
+    getxattr lgetxattr fgetxattr setxattr lsetxattr fsetxattr listxattr llistxattr flistxattr
+    removexattr lremovexattr fremovexattr
+    execve execveat fexecve execv execvp execvpe posix_spawn posix_spawnp
+    posix_spawn_file_actions_addopen posix_spawn_file_actions_addchdir_np
+    system popen dlopen dlmopen chroot
+    bind connect inotify_add_watch syscall
+    malloc free realloc qsort strdup
+}
+
+static ADDRESSES: [AtomicUsize; COUNT] = [const { AtomicUsize::new(0) }; COUNT];
+
+/// The address of a function; None when no library behind the shim has it.
+pub fn address(symbol: Symbol) -> Option<usize> {
+    crate::init::ensure();
+    match ADDRESSES[symbol as usize].load(Ordering::Relaxed) {
+        0 => None,
+        address => Some(address),
+    }
+}
+
+/// Calls the function behind the hook: `real!(close(fd: c_int) -> c_int)`. Where it does not exist: ENOSYS.
+macro_rules! real {
+    ($name:ident($($arg:ident: $type:ty),* $(,)?) -> $result:ty) => {
+        match $crate::real::address($crate::real::Symbol::$name) {
+            Some(address) => {
+                // SAFETY: the address is that of the C function of this name, whose prototype this is.
+                let function: unsafe extern "C" fn($($type),*) -> $result =
+                    unsafe { core::mem::transmute::<usize, _>(address) };
+                // SAFETY: the arguments are the caller's own, passed on.
+                unsafe { function($($arg),*) }
+            }
+            None => $crate::real::missing(),
+        }
+    };
+}
+pub(crate) use real;
+
+/// What a call to a function that this C library lacks returns.
+pub trait Missing {
+    fn missing() -> Self;
+}
+impl Missing for c_int {
+    fn missing() -> Self {
+        -1
+    }
+}
+impl Missing for isize {
+    fn missing() -> Self {
+        -1
+    }
+}
+impl<T> Missing for *mut T {
+    fn missing() -> Self {
+        core::ptr::null_mut()
+    }
+}
+impl Missing for () {
+    fn missing() -> Self {}
+}
+
+pub fn missing<T: Missing>() -> T {
+    crate::errno::set(libc::ENOSYS);
+    T::missing()
+}
+
+/// One loaded object's tables.
+struct Object {
+    base: usize,
+    gnu_hash: *const u32,
+    symbols: *const libc::Elf64_Sym,
+    strings: *const u8,
+    versions: *const u16,
+}
+
+
+struct Search {
+    /// An address inside this library.
+    own: usize,
+    passed_own: bool,
+}
+
+/// Fills the table. Called once, by [`crate::init`].
+pub fn resolve_all() {
+    let mut search = Search { own: resolve_all as *const () as usize, passed_own: false };
+    // SAFETY: the callback keeps to dl_iterate_phdr(3)'s contract; `search` outlives the call.
+    unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut search).cast()) };
+}
+
+unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, size: usize, data: *mut c_void) -> c_int {
+    let _ = size;
+    // SAFETY: dl_iterate_phdr gives a valid info, and `data` is resolve_all's Search.
+    let (info, search) = unsafe { (&*info, &mut *data.cast::<Search>()) };
+    // SAFETY: the loader's own program headers, dlpi_phnum of them.
+    let headers = unsafe { core::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) };
+    let base = info.dlpi_addr as usize;
+    if !search.passed_own {
+        search.passed_own = headers.iter().any(|header| {
+            let start = base + header.p_vaddr as usize;
+            header.p_type == libc::PT_LOAD && (start..start + header.p_memsz as usize).contains(&search.own)
+        });
+        return 0;
+    }
+    let Some(dynamic) = headers.iter().find(|header| header.p_type == libc::PT_DYNAMIC) else { return 0 };
+    // SAFETY: the dynamic section of a loaded object.
+    if let Some(object) = unsafe { object_at(base, (base + dynamic.p_vaddr as usize) as *const [u64; 2]) } {
+        resolve_in(&object);
+    }
+    0
+}
+
+/// # Safety
+/// `dynamic` points to the DT_NULL-terminated dynamic section of the object loaded at `base`.
+unsafe fn object_at(base: usize, mut dynamic: *const [u64; 2]) -> Option<Object> {
+    const DT_STRTAB: u64 = 5;
+    const DT_SYMTAB: u64 = 6;
+    const DT_GNU_HASH: u64 = 0x6fff_fef5;
+    const DT_VERSYM: u64 = 0x6fff_fff0;
+    let (mut gnu_hash, mut symbols, mut strings, mut versions) = (0, 0, 0, 0);
+    loop {
+        // SAFETY: read up to the terminator, by contract.
+        let [tag, value] = unsafe { *dynamic };
+        if tag == 0 {
+            break;
+        }
+        // The loader relocates these entries, but not those of the vDSO.
+        let address = if (value as usize) < base { base + value as usize } else { value as usize };
+        match tag {
+            DT_STRTAB => strings = address,
+            DT_SYMTAB => symbols = address,
+            DT_GNU_HASH => gnu_hash = address,
+            DT_VERSYM => versions = address,
+            _ => {}
+        }
+        // SAFETY: not yet at the terminator.
+        dynamic = unsafe { dynamic.add(1) };
+    }
+    (gnu_hash != 0 && symbols != 0 && strings != 0).then_some(Object {
+        base,
+        gnu_hash: gnu_hash as *const u32,
+        symbols: symbols as *const libc::Elf64_Sym,
+        strings: strings as *const u8,
+        versions: versions as *const u16,
+    })
+}
+
+fn resolve_in(object: &Object) {
+    let mut rest = NAMES;
+    for cell in &ADDRESSES {
+        let Some((name, more)) = rest.split_once('\0') else { return };
+        rest = more;
+        if cell.load(Ordering::Relaxed) == 0 {
+            // SAFETY: the object's tables are those the loader uses itself.
+            if let Some(address) = unsafe { lookup(object, name.as_bytes()) } {
+                cell.store(address, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// Looks a name up in the GNU hash table: header {buckets, first symbol, bloom words, bloom shift}, 64-bit
+/// bloom words, buckets, chain of hashes whose lowest bit ends a bucket.
+///
+/// # Safety
+/// The object's tables are valid.
+unsafe fn lookup(object: &Object, name: &[u8]) -> Option<usize> {
+    let hash = name.iter().fold(5381u32, |hash, byte| hash.wrapping_mul(33).wrapping_add(u32::from(*byte)));
+    // SAFETY: the layout above, for a table that the loader has accepted.
+    unsafe {
+        let header = object.gnu_hash;
+        let (buckets, first, bloom_words, shift) =
+            (*header, *header.add(1), *header.add(2), *header.add(3));
+        let bloom = header.add(4).cast::<u64>();
+        let word = bloom.add((hash / 64 % bloom_words) as usize).read_unaligned();
+        if word >> (hash % 64) & 1 == 0 || word >> ((hash >> shift) % 64) & 1 == 0 {
+            return None;
+        }
+        let bucket_table = bloom.add(bloom_words as usize).cast::<u32>();
+        let chain = bucket_table.add(buckets as usize);
+        let mut index = *bucket_table.add((hash % buckets) as usize);
+        if index < first {
+            return None;
+        }
+        loop {
+            let entry = *chain.add((index - first) as usize);
+            if entry | 1 == hash | 1 {
+                let symbol = &*object.symbols.add(index as usize);
+                let found = CStr::from_ptr(object.strings.add(symbol.st_name as usize).cast());
+                let hidden = !object.versions.is_null() && *object.versions.add(index as usize) & 0x8000 != 0;
+                if found.to_bytes() == name && !hidden && symbol.st_shndx != 0 && symbol.st_value != 0 {
+                    return Some(object.base + symbol.st_value as usize);
+                }
+            }
+            if entry & 1 == 1 {
+                return None;
+            }
+            index += 1;
+        }
+    }
+}

@@ -1,0 +1,363 @@
+//! One request to the daemon and its answer, over this process's own connection.
+//!
+//! The connection's state is in a page that fork(2) wipes in the child, so a child starts without one,
+//! while a vfork(2) child, which shares the memory, goes on with its parent's. When the daemon goes away the
+//! same request is sent again to its successor, which knows whether it was carried out.
+
+use crate::init;
+use crate::raw::{self, Errno};
+use crate::text::Text;
+use crate::view;
+use core::ffi::c_int;
+use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use vrift_protocol::frame::{FLAG_REPLY, FLAG_RETRY, RECONNECT_TIMEOUT_MS};
+use vrift_protocol::{FrameHeader, Hello, Op, VnodeReply, VnodeRequest, counters, names};
+use zerocopy::byteorder::little_endian::{U16, U32, U64};
+use zerocopy::{FromBytes, IntoBytes};
+
+/// Lowest number asked for the connection's fd, where the limit allows it: out of the way of programs that
+/// expect the low numbers.
+const FD_FLOORS: [usize; 4] = [900, 200, 60, 10];
+/// Pause between two attempts to reach a daemon that is gone.
+const RETRY_PAUSE_US: i64 = 5_000;
+
+/// In the page that fork wipes.
+struct ForkState {
+    /// Thread that is using the connection, by [`crate::errno::thread_id`].
+    lock: AtomicUsize,
+    /// fd + 1; 0: not connected.
+    fd: AtomicI32,
+    /// Device and inode of the socket: whether the fd is still ours.
+    inode: AtomicU64,
+    next_id: AtomicU64,
+    client_id: AtomicU64,
+    pid: AtomicI32,
+}
+
+static STATE: AtomicPtr<ForkState> = AtomicPtr::new(core::ptr::null_mut());
+/// The last connection of this process or of the parent it was forked from: fd + 1 and inode.
+static INHERITED_FD: AtomicI32 = AtomicI32::new(0);
+static INHERITED_INODE: AtomicU64 = AtomicU64::new(0);
+
+fn state() -> Result<&'static ForkState, Errno> {
+    let mut state = STATE.load(Ordering::Acquire);
+    if state.is_null() {
+        let page = raw::map_anonymous(4096)?;
+        raw::wipe_on_fork(page, 4096)?;
+        match STATE.compare_exchange(state, page.cast(), Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => state = page.cast(),
+            Err(other) => {
+                // SAFETY: just mapped and never shown to anyone.
+                unsafe { raw::unmap(page, 4096) };
+                state = other;
+            }
+        }
+    }
+    // SAFETY: a zeroed page that is never unmapped; all fields are atomics, for which zero is a value.
+    Ok(unsafe { &*state })
+}
+
+/// Whether this is a child that shares its parent's memory (vfork(2), CLONE_VM): it must leave no trace in
+/// caches that describe the process.
+pub fn shares_memory() -> bool {
+    let Ok(state) = state() else { return false };
+    let pid = raw::getpid();
+    match state.pid.compare_exchange(0, pid, Ordering::Relaxed, Ordering::Relaxed) {
+        Ok(_) => false,
+        Err(known) => known != pid,
+    }
+}
+
+/// Remembers whose memory this is; before the first vfork of a process.
+pub fn note_process() {
+    let _ = shares_memory();
+}
+
+/// Whether `fd` is the connection: programs that close what they do not know must not close it.
+pub fn is_connection(fd: c_int) -> bool {
+    let state = STATE.load(Ordering::Acquire);
+    // SAFETY: as in `state`.
+    let Some(state) = (unsafe { state.as_ref() }) else { return false };
+    fd >= 0 && state.fd.load(Ordering::Relaxed) == fd + 1
+}
+
+/// What to send.
+pub struct Request<'a> {
+    pub op: Op,
+    pub body: VnodeRequest,
+    pub name: &'a [u8],
+    pub name2: &'a [u8],
+    /// Whether an fd that comes back is closed on exec.
+    pub cloexec: bool,
+}
+
+impl<'a> Request<'a> {
+    pub fn new(op: Op) -> Request<'a> {
+        Request { op, body: VnodeRequest::default(), name: &[], name2: &[], cloexec: true }
+    }
+
+    /// Sends and waits for the answer: the daemon's errno, or the reply and the fd that came with it.
+    pub fn send(mut self) -> Result<(VnodeReply, Option<c_int>), Errno> {
+        self.body.name_len = U16::new(self.name.len() as u16);
+        self.body.name2_len = U16::new(self.name2.len() as u16);
+        view::count(counters::REQUESTS);
+        let state = state()?;
+        let me = crate::errno::thread_id();
+        loop {
+            match state.lock.compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => break,
+                // A signal handler interrupted this thread's own request: it gets a connection for itself.
+                Err(owner) if owner == me => return self.send_aside(),
+                Err(_) => raw::sched_yield(),
+            }
+        }
+        let result = self.send_over(&Line::Shared(state));
+        state.lock.store(0, Ordering::Release);
+        result
+    }
+
+    fn send_aside(&self) -> Result<(VnodeReply, Option<c_int>), Errno> {
+        let line = Line::Own { fd: AtomicI32::new(0), client_id: raw::random_u64() };
+        let result = self.send_over(&line);
+        line.disconnect();
+        result
+    }
+
+    fn send_over(&self, line: &Line<'_>) -> Result<(VnodeReply, Option<c_int>), Errno> {
+        let mut header = FrameHeader::request(
+            self.op,
+            line.next_id(),
+            size_of::<VnodeRequest>() + self.name.len() + self.name2.len(),
+        );
+        let mut deadline_ns = 0;
+        loop {
+            let attempt = line.connected().and_then(|fd| self.exchange(fd, &header));
+            match attempt {
+                Ok((0, reply, fd)) => return Ok((reply, fd)),
+                Ok((errno, _, _)) => return Err(errno as Errno),
+                Err(errno @ (libc::EMFILE | libc::ENFILE | libc::ENOMEM)) => return Err(errno),
+                Err(_) => {}
+            }
+            line.disconnect();
+            let now_ns = raw::now_ns();
+            if deadline_ns == 0 {
+                deadline_ns = now_ns + RECONNECT_TIMEOUT_MS as i64 * 1_000_000;
+            } else if now_ns > deadline_ns {
+                init::complain(&[b"the daemon does not answer: see 'vrift daemon status'"]);
+                return Err(libc::EIO);
+            } else {
+                raw::sleep_us(RETRY_PAUSE_US);
+            }
+            header.flags = U32::new(FLAG_RETRY);
+        }
+    }
+
+    fn exchange(&self, fd: c_int, header: &FrameHeader) -> Result<(u32, VnodeReply, Option<c_int>), Errno> {
+        let parts = [header.as_bytes(), self.body.as_bytes(), self.name, self.name2];
+        send_parts(fd, &parts)?;
+        loop {
+            let mut bytes = [0u8; 128];
+            let (len, passed) = receive(fd, &mut bytes, self.cloexec)?;
+            let drop_passed = || {
+                if let Some(fd) = passed {
+                    raw::close(fd);
+                }
+            };
+            let Ok((reply, op, body)) = FrameHeader::parse(&bytes[..len]) else {
+                drop_passed();
+                return Err(libc::EPROTO);
+            };
+            if reply.flags.get() & FLAG_REPLY == 0 || reply.request_id != header.request_id || op != self.op {
+                // The answer to Hello, or one that an interrupted request did not wait for.
+                drop_passed();
+                if op == Op::Hello && reply.status.get() != 0 {
+                    return Err(libc::EPROTO);
+                }
+                continue;
+            }
+            let body = VnodeReply::read_from_prefix(body).map_or(VnodeReply::default(), |(body, _)| body);
+            return Ok((reply.status.get(), body, passed));
+        }
+    }
+}
+
+/// The process's connection, or one for a single request.
+enum Line<'a> {
+    Shared(&'a ForkState),
+    Own { fd: AtomicI32, client_id: u64 },
+}
+
+impl Line<'_> {
+    fn next_id(&self) -> u64 {
+        match self {
+            Line::Shared(state) => state.next_id.fetch_add(1, Ordering::Relaxed) + 1,
+            Line::Own { .. } => 1,
+        }
+    }
+
+    fn client_id(&self) -> u64 {
+        match self {
+            Line::Own { client_id, .. } => *client_id,
+            Line::Shared(state) => match state.client_id.load(Ordering::Relaxed) {
+                0 => {
+                    let id = raw::random_u64() | 1;
+                    state.client_id.store(id, Ordering::Relaxed);
+                    id
+                }
+                id => id,
+            },
+        }
+    }
+
+    /// The fd of a live connection, made if need be.
+    fn connected(&self) -> Result<c_int, Errno> {
+        match self {
+            Line::Own { fd, .. } => match fd.load(Ordering::Relaxed) {
+                0 => {
+                    let (new, _) = connect(self.client_id())?;
+                    fd.store(new + 1, Ordering::Relaxed);
+                    Ok(new)
+                }
+                fd => Ok(fd - 1),
+            },
+            Line::Shared(state) => {
+                let fd = state.fd.load(Ordering::Relaxed) - 1;
+                if fd >= 0 && is_socket(fd, state.inode.load(Ordering::Relaxed)) {
+                    return Ok(fd);
+                }
+                close_inherited();
+                let (fd, inode) = connect(self.client_id())?;
+                state.fd.store(fd + 1, Ordering::Relaxed);
+                state.inode.store(inode, Ordering::Relaxed);
+                INHERITED_INODE.store(inode, Ordering::Relaxed);
+                INHERITED_FD.store(fd + 1, Ordering::Relaxed);
+                Ok(fd)
+            }
+        }
+    }
+
+    fn disconnect(&self) {
+        match self {
+            Line::Own { fd, .. } => {
+                let fd = fd.swap(0, Ordering::Relaxed);
+                if fd != 0 {
+                    raw::close(fd - 1);
+                }
+            }
+            Line::Shared(state) => {
+                let fd = state.fd.swap(0, Ordering::Relaxed) - 1;
+                if fd >= 0 && is_socket(fd, state.inode.load(Ordering::Relaxed)) {
+                    raw::close(fd);
+                }
+                INHERITED_FD.store(0, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// A forked child has its parent's connection open: it is of no use to it and must not keep the parent's
+/// session alive. A child that shares memory must leave it.
+fn close_inherited() {
+    let fd = INHERITED_FD.load(Ordering::Relaxed) - 1;
+    if fd >= 0 && !shares_memory() && is_socket(fd, INHERITED_INODE.load(Ordering::Relaxed)) {
+        raw::close(fd);
+    }
+}
+
+fn is_socket(fd: c_int, inode: u64) -> bool {
+    raw::fstat(fd)
+        .is_ok_and(|stat| stat.st_ino == inode && stat.st_mode & libc::S_IFMT == libc::S_IFSOCK)
+}
+
+/// Connects and says hello without waiting for the answer, which comes before the first reply.
+fn connect(client_id: u64) -> Result<(c_int, u64), Errno> {
+    let fd = raw::socket_seqpacket()?;
+    let fd = FD_FLOORS
+        .iter()
+        .find_map(|floor| raw::fcntl(fd, libc::F_DUPFD_CLOEXEC, *floor).ok())
+        .inspect(|_| raw::close(fd))
+        .unwrap_or(fd);
+    let connected = socket_address().and_then(|address| raw::connect(fd, &address)).and_then(|()| {
+        let hello = Hello {
+            client_id: U64::new(client_id),
+            workspace: U32::new(view::workspace()?),
+            reserved: U32::new(0),
+        };
+        let header = FrameHeader::request(Op::Hello, 0, hello.as_bytes().len());
+        send_parts(fd, &[header.as_bytes(), hello.as_bytes()])?;
+        Ok(raw::fstat(fd)?.st_ino)
+    });
+    match connected {
+        Ok(inode) => Ok((fd, inode)),
+        Err(errno) => {
+            raw::close(fd);
+            Err(errno)
+        }
+    }
+}
+
+/// RUNTIME/../../sock: the workspace's folder is two below the daemon's.
+fn socket_address() -> Result<libc::sockaddr_un, Errno> {
+    let runtime = init::settings().runtime.as_bytes();
+    let mut parts = runtime.rsplitn(3, |byte| *byte == b'/');
+    let (_, _, root) = (parts.next(), parts.next(), parts.next().unwrap_or(b""));
+    let path: Text<108> = Text::from_parts(&[root, b"/", names::SOCKET_FILE.as_bytes()]);
+    if path.overflowed() {
+        return Err(libc::ENAMETOOLONG);
+    }
+    let mut address = libc::sockaddr_un { sun_family: libc::AF_UNIX as u16, sun_path: [0; 108] };
+    for (to, from) in address.sun_path.iter_mut().zip(path.as_bytes()) {
+        *to = *from as i8;
+    }
+    Ok(address)
+}
+
+fn send_parts(fd: c_int, parts: &[&[u8]]) -> Result<(), Errno> {
+    let mut slices = [libc::iovec { iov_base: core::ptr::null_mut(), iov_len: 0 }; 4];
+    for (slice, part) in slices.iter_mut().zip(parts) {
+        *slice = libc::iovec { iov_base: part.as_ptr().cast_mut().cast(), iov_len: part.len() };
+    }
+    // SAFETY: an all-zero msghdr is valid.
+    let mut message: libc::msghdr = unsafe { core::mem::zeroed() };
+    message.msg_iov = slices.as_mut_ptr();
+    message.msg_iovlen = parts.len();
+    loop {
+        // SAFETY: the slices outlive the call and are only read.
+        match unsafe { raw::sendmsg(fd, &message) } {
+            Err(libc::EINTR) => {}
+            result => return result.map(drop),
+        }
+    }
+}
+
+/// Receives one datagram and at most one fd. End of file is ECONNRESET.
+fn receive(fd: c_int, to: &mut [u8], cloexec: bool) -> Result<(usize, Option<c_int>), Errno> {
+    #[repr(C, align(8))]
+    struct Control([u8; 32]);
+    let mut control = Control([0; 32]);
+    let mut slice = libc::iovec { iov_base: to.as_mut_ptr().cast(), iov_len: to.len() };
+    // SAFETY: an all-zero msghdr is valid.
+    let mut message: libc::msghdr = unsafe { core::mem::zeroed() };
+    message.msg_iov = &mut slice;
+    message.msg_iovlen = 1;
+    let flags = if cloexec { libc::MSG_CMSG_CLOEXEC } else { 0 };
+    loop {
+        message.msg_control = control.0.as_mut_ptr().cast();
+        message.msg_controllen = control.0.len();
+        // SAFETY: the buffers outlive the call and have the lengths given.
+        match unsafe { raw::recvmsg(fd, &mut message, flags) } {
+            Err(libc::EINTR) => {}
+            Err(errno) => return Err(errno),
+            Ok(0) => return Err(libc::ECONNRESET),
+            Ok(len) => {
+                // SAFETY: the kernel wrote whole control messages of msg_controllen bytes.
+                let passed = unsafe {
+                    let header = libc::CMSG_FIRSTHDR(&message);
+                    (!header.is_null() && (*header).cmsg_type == libc::SCM_RIGHTS)
+                        .then(|| libc::CMSG_DATA(header).cast::<c_int>().read_unaligned())
+                };
+                return Ok((len, passed));
+            }
+        }
+    }
+}

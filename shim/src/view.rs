@@ -1,0 +1,267 @@
+//! The mapped index of this process's workspace, and the real paths that stand for its vnodes.
+
+use crate::init;
+use crate::raw::{self, Errno};
+use crate::text::{PathText, Text, hex};
+use core::cell::UnsafeCell;
+use core::mem::MaybeUninit;
+use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use vrift_manifest::sys::Window;
+use vrift_manifest::{Reader, VnodeNo};
+use vrift_protocol::frame::RECONNECT_TIMEOUT_MS;
+use vrift_protocol::{counters, names};
+
+/// Generations of the index that one process may map: each at least half as large again in some table or
+/// cleared of dead names; a process that outlives more gets EIO rather than unbounded mappings.
+const GENERATIONS_MAX: usize = 1024;
+
+/// What does not change over generations.
+struct Fixed {
+    home: PathText,
+    workspace: Text<16>,
+    /// Device of the state folder; 0: not asked yet.
+    home_device: AtomicU64,
+    counters: Window,
+}
+
+struct Slot(UnsafeCell<MaybeUninit<Reader>>);
+// SAFETY: a slot is written once under LOCK before its pointer is published.
+unsafe impl Sync for Slot {}
+struct FixedCell(UnsafeCell<MaybeUninit<Fixed>>);
+// SAFETY: as above.
+unsafe impl Sync for FixedCell {}
+
+static SLOTS: [Slot; GENERATIONS_MAX] = [const { Slot(UnsafeCell::new(MaybeUninit::uninit())) }; GENERATIONS_MAX];
+static FIXED: FixedCell = FixedCell(UnsafeCell::new(MaybeUninit::uninit()));
+static CURRENT: AtomicPtr<Reader> = AtomicPtr::new(core::ptr::null_mut());
+static USED: AtomicUsize = AtomicUsize::new(0);
+static LOCK: AtomicUsize = AtomicUsize::new(0);
+
+/// The current generation of the index.
+pub fn index() -> Result<&'static Reader, Errno> {
+    let current = CURRENT.load(Ordering::Acquire);
+    // SAFETY: published readers stay for the life of the process.
+    if let Some(reader) = unsafe { current.as_ref() }
+        && !reader.is_retired()
+    {
+        return Ok(reader);
+    }
+    remap()
+}
+
+/// Runs `look` on one consistent state of the index, over daemon restarts and growth.
+pub fn read<T>(mut look: impl FnMut(&Reader) -> T) -> Result<T, Errno> {
+    let mut deadline_ns = 0;
+    loop {
+        if let Some(result) = index()?.read(&mut look) {
+            return Ok(result);
+        }
+        // The writer lost its processor, or died inside a write: then a new generation will come.
+        let now_ns = raw::now_ns();
+        if deadline_ns == 0 {
+            deadline_ns = now_ns + RECONNECT_TIMEOUT_MS as i64 * 1_000_000;
+        } else if now_ns > deadline_ns {
+            init::complain(&[b"the daemon is gone and the index is not consistent: see 'vrift daemon status'"]);
+            return Err(libc::EIO);
+        }
+        raw::sched_yield();
+        raw::sleep_us(100);
+    }
+}
+
+#[cold]
+fn remap() -> Result<&'static Reader, Errno> {
+    let me = crate::errno::thread_id();
+    while let Err(owner) = LOCK.compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed) {
+        if owner == me {
+            // A signal handler in the middle of this function: the old generation still answers.
+            // SAFETY: published readers stay for the life of the process.
+            return unsafe { CURRENT.load(Ordering::Acquire).as_ref() }.ok_or(libc::EIO);
+        }
+        raw::sched_yield();
+    }
+    let result = map_current();
+    LOCK.store(0, Ordering::Release);
+    result
+}
+
+fn map_current() -> Result<&'static Reader, Errno> {
+    let deadline_ns = raw::now_ns() + RECONNECT_TIMEOUT_MS as i64 * 1_000_000;
+    loop {
+        // SAFETY: published readers stay for the life of the process.
+        if let Some(reader) = unsafe { CURRENT.load(Ordering::Acquire).as_ref() }
+            && !reader.is_retired()
+        {
+            return Ok(reader);
+        }
+        match map_file() {
+            Ok(reader) if !reader.is_retired() => return publish(reader),
+            Ok(_) | Err(libc::ENOENT) if raw::now_ns() < deadline_ns => raw::sleep_us(1_000),
+            Ok(_) => {
+                init::complain(&[b"the index is retired and no other came: see 'vrift daemon status'"]);
+                return Err(libc::EIO);
+            }
+            Err(errno) => {
+                let runtime = init::settings().runtime.as_bytes();
+                init::complain(&[b"no usable index in ", runtime, b": start again with 'vrift run'"]);
+                return Err(if errno == libc::EMFILE { errno } else { libc::EIO });
+            }
+        }
+    }
+}
+
+fn map_file() -> Result<Reader, Errno> {
+    let (base, len) = map_path(names::INDEX_FILE, libc::O_RDONLY, libc::PROT_READ, None)?;
+    // SAFETY: a shared read-only mapping of this length, which is never unmapped.
+    Reader::new(unsafe { Window::new(base, len) }).map_err(|_| libc::EIO)
+}
+
+fn map_path(name: &str, flags: i32, protection: i32, len: Option<usize>) -> Result<(*mut u8, usize), Errno> {
+    let path = PathText::from_parts(&[init::settings().runtime.as_bytes(), b"/", name.as_bytes()]);
+    let fd = raw::open(path.as_c_str(), flags | libc::O_CLOEXEC)?;
+    let mapped = match len {
+        Some(len) => Ok(len),
+        None => raw::fstat(fd).map(|stat| stat.st_size as usize),
+    }
+    .and_then(|len| raw::map_file(fd, len, protection).map(|base| (base, len)));
+    raw::close(fd);
+    mapped
+}
+
+/// Called under LOCK.
+fn publish(reader: Reader) -> Result<&'static Reader, Errno> {
+    let used = USED.load(Ordering::Relaxed);
+    let slot = SLOTS.get(used).ok_or(libc::EIO)?;
+    if used == 0 {
+        set_fixed(&reader)?;
+    }
+    // SAFETY: slot `used` is not published yet and LOCK is held; afterwards it is only read.
+    let reader = unsafe { (*slot.0.get()).write(reader) };
+    USED.store(used + 1, Ordering::Relaxed);
+    CURRENT.store(reader, Ordering::Release);
+    Ok(reader)
+}
+
+fn set_fixed(reader: &Reader) -> Result<(), Errno> {
+    let mut home = PathText::new();
+    home.fill(|to| reader.home(to).ok_or(libc::EIO))?;
+    let mut workspace = Text::new();
+    let mut digits = [0u8; 8];
+    hex(&reader.workspace().to_be_bytes(), &mut digits);
+    workspace.push(&digits);
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let len = counters::COUNTERS_LEN;
+    let (base, len) = map_path(names::COUNTERS_FILE, libc::O_RDWR, protection, Some(len))?;
+    // SAFETY: a shared writable mapping of this length, which is never unmapped.
+    let counters = unsafe { Window::new(base, len) };
+    counters.add_u64(counters::PROCESSES, 1);
+    // SAFETY: nothing is published yet and LOCK is held.
+    unsafe { (*FIXED.0.get()).write(Fixed { home, workspace, home_device: AtomicU64::new(0), counters }) };
+    Ok(())
+}
+
+fn fixed() -> Result<&'static Fixed, Errno> {
+    index()?;
+    // SAFETY: written before the first index was published.
+    Ok(unsafe { (*FIXED.0.get()).assume_init_ref() })
+}
+
+/// Adds one to a counter of `vrift_protocol::counters`.
+pub fn count(counter: usize) {
+    if let Ok(fixed) = fixed() {
+        fixed.counters.add_u64(counter, 1);
+    }
+}
+
+/// The workspace's number.
+pub fn workspace() -> Result<u32, Errno> {
+    index().map(Reader::workspace)
+}
+
+/// st_dev of everything in the view: a major number that the kernel gives to nobody.
+pub fn device() -> u64 {
+    const MAJOR: u32 = 3950;
+    libc::makedev(MAJOR, workspace().unwrap_or(0))
+}
+
+/// Device of the state folder: only fds on it can be the view's.
+pub fn home_device() -> u64 {
+    let Ok(fixed) = fixed() else { return 0 };
+    match fixed.home_device.load(Ordering::Relaxed) {
+        0 => {
+            let device = raw::stat(fixed.home.as_c_str()).map_or(0, |stat| stat.st_dev);
+            fixed.home_device.store(device, Ordering::Relaxed);
+            device
+        }
+        device => device,
+    }
+}
+
+fn under_home(dir: &str, parts: &[&[u8]]) -> Result<PathText, Errno> {
+    let fixed = fixed()?;
+    let mut path = PathText::from_parts(&[fixed.home.as_bytes(), b"/", dir.as_bytes(), b"/"]);
+    for part in parts {
+        path.push(part);
+    }
+    Ok(path)
+}
+
+/// HOME/hot/HH/HASH
+pub fn hot_path(hash: &[u8; 32]) -> Result<PathText, Errno> {
+    let mut digits = [0u8; 64];
+    hex(hash, &mut digits);
+    under_home(names::HOT_DIR, &[&digits[..2], b"/", &digits])
+}
+
+/// HOME/staging/WS/VNODE
+pub fn staging_path(vnode: VnodeNo) -> Result<PathText, Errno> {
+    let mut path = under_home(names::STAGING_DIR, &[fixed()?.workspace.as_bytes(), b"/"])?;
+    path.push_hex16(vnode.0);
+    Ok(path)
+}
+
+/// HOME/mirror/WS/VNODE
+pub fn mirror_path(vnode: VnodeNo) -> Result<PathText, Errno> {
+    let mut path = mirror_prefix()?;
+    path.push_hex16(vnode.0);
+    Ok(path)
+}
+
+/// HOME/mirror/WS/
+pub fn mirror_prefix() -> Result<PathText, Errno> {
+    under_home(names::MIRROR_DIR, &[fixed()?.workspace.as_bytes(), b"/"])
+}
+
+/// HOME/staging/WS/
+pub fn staging_prefix() -> Result<PathText, Errno> {
+    under_home(names::STAGING_DIR, &[fixed()?.workspace.as_bytes(), b"/"])
+}
+
+/// HOME/hot/
+pub fn hot_prefix() -> Result<PathText, Errno> {
+    under_home(names::HOT_DIR, &[])
+}
+
+/// The view path of a vnode, from its names.
+pub fn path_of(vnode: VnodeNo, path: &mut PathText) -> Result<(), Errno> {
+    read(|reader| {
+        let mut slot = reader.slot(vnode).ok_or(libc::ENOENT)?;
+        let mut at = 4096usize;
+        let mut bytes = [0u8; 4096];
+        let mut name = [0u8; 256];
+        while let Some((parent, dentry)) = reader.naming_dentry(slot) {
+            let len = reader.name(dentry, &mut name);
+            at = at.checked_sub(len + 1).ok_or(libc::ENAMETOOLONG)?;
+            bytes[at] = b'/';
+            bytes[at + 1..at + 1 + len].copy_from_slice(&name[..len]);
+            slot = parent;
+        }
+        if slot != vrift_manifest::ROOT.slot() {
+            return Err(libc::ENOENT);
+        }
+        path.clear();
+        path.push(init::settings().view.as_bytes());
+        path.push(&bytes[at..]);
+        if path.overflowed() { Err(libc::ENAMETOOLONG) } else { Ok(()) }
+    })?
+}
