@@ -38,7 +38,7 @@ impl Window {
 
     fn at<T>(&self, offset: usize) -> Option<&T> {
         let end = offset.checked_add(size_of::<T>())?;
-        if end > self.len || offset % align_of::<T>() != 0 {
+        if end > self.len || !offset.is_multiple_of(align_of::<T>()) {
             return None;
         }
         // SAFETY: in bounds and aligned (base is page-aligned); T is only ever an atomic integer, for which

@@ -31,8 +31,7 @@ impl Creds {
         if let Some(ids) = self.ids.get() {
             return ids;
         }
-        let ids =
-            if self.real { (raw::getuid(), raw::getgid()) } else { (raw::geteuid(), raw::getegid()) };
+        let ids = if self.real { (raw::getuid(), raw::getgid()) } else { (raw::geteuid(), raw::getegid()) };
         self.ids.set(Some(ids));
         ids
     }
@@ -49,20 +48,25 @@ impl Creds {
         self.uid() == 0
     }
 
+    /// Whether the group is one of the caller's.
+    pub fn in_group(&self, gid: u32) -> bool {
+        self.gid() == gid || in_groups(gid)
+    }
+
     /// Whether `want` (bits of READ, WRITE, SEARCH) is granted on something with these attributes.
     pub fn may(&self, mode: u32, uid: u32, gid: u32, want: u32) -> bool {
         let everybody = mode & mode >> 3 & mode >> 6 & 7;
         if everybody & want == want {
             return true;
         }
-        let (own_uid, own_gid) = self.ids();
+        let own_uid = self.uid();
         if own_uid == 0 {
             // Root may do all but execute what nobody may execute.
             return want & SEARCH == 0 || mode & S_IFMT == S_IFDIR || mode & 0o111 != 0;
         }
         let granted = if own_uid == uid {
             mode >> 6
-        } else if own_gid == gid || in_groups(gid) {
+        } else if self.in_group(gid) {
             mode >> 3
         } else {
             mode

@@ -2,7 +2,7 @@
 
 use crate::text::{Text, value_of};
 use core::cell::UnsafeCell;
-use core::ffi::{CStr, c_char, c_int};
+use core::ffi::{c_char, c_int};
 use core::sync::atomic::{AtomicU8, Ordering};
 use vrift_protocol::names;
 
@@ -127,9 +127,4 @@ pub fn complain(parts: &[&[u8]]) {
     }
     line.push(b"\n");
     crate::raw::write(2, line.as_bytes());
-}
-
-/// Text of a C string constant, for [`complain`].
-pub fn c(text: &CStr) -> &[u8] {
-    text.to_bytes()
 }

@@ -21,6 +21,7 @@ mod real;
 mod request;
 mod resolve;
 mod text;
+mod umask;
 mod view;
 
 #[panic_handler]

@@ -118,11 +118,9 @@ pub fn getgroups(to: &mut [u32]) -> Result<usize> {
     call!(SYS_getgroups, to.len(), to.as_mut_ptr())
 }
 
-/// Sets the umask to what it is, in two steps, as there is no call that only reads it.
-pub fn umask() -> u32 {
-    let mask = call!(SYS_umask, 0o077).unwrap_or(0);
-    let _ = call!(SYS_umask, mask);
-    mask as u32
+/// Sets the umask; what it was.
+pub fn umask(mask: u32) -> u32 {
+    call!(SYS_umask, mask).unwrap_or(0) as u32
 }
 
 pub fn random_u64() -> u64 {

@@ -43,7 +43,7 @@ symbols! {
     removexattr lremovexattr fremovexattr
     execve execveat fexecve execv execvp execvpe posix_spawn posix_spawnp
     posix_spawn_file_actions_addopen posix_spawn_file_actions_addchdir_np
-    system popen dlopen dlmopen chroot
+    system popen dlopen dlmopen chroot umask
     bind connect inotify_add_watch syscall
     malloc free realloc qsort strdup
 }
@@ -64,11 +64,12 @@ macro_rules! real {
     ($name:ident($($arg:ident: $type:ty),* $(,)?) -> $result:ty) => {
         match $crate::real::address($crate::real::Symbol::$name) {
             Some(address) => {
-                // SAFETY: the address is that of the C function of this name, whose prototype this is.
-                let function: unsafe extern "C" fn($($type),*) -> $result =
-                    unsafe { core::mem::transmute::<usize, _>(address) };
-                // SAFETY: the arguments are the caller's own, passed on.
-                unsafe { function($($arg),*) }
+                type Function = unsafe extern "C" fn($($type),*) -> $result;
+                #[allow(unused_unsafe, reason = "used inside and outside of unsafe blocks")]
+                // SAFETY: the address is that of the C function of this name, whose prototype this is; the
+                // arguments are the caller's own, passed on.
+                let result = unsafe { core::mem::transmute::<usize, Function>(address)($($arg),*) };
+                result
             }
             None => $crate::real::missing(),
         }
@@ -81,6 +82,11 @@ pub trait Missing {
     fn missing() -> Self;
 }
 impl Missing for c_int {
+    fn missing() -> Self {
+        -1
+    }
+}
+impl Missing for i64 {
     fn missing() -> Self {
         -1
     }
@@ -112,7 +118,6 @@ struct Object {
     strings: *const u8,
     versions: *const u16,
 }
-
 
 struct Search {
     /// An address inside this library.
@@ -208,8 +213,7 @@ unsafe fn lookup(object: &Object, name: &[u8]) -> Option<usize> {
     // SAFETY: the layout above, for a table that the loader has accepted.
     unsafe {
         let header = object.gnu_hash;
-        let (buckets, first, bloom_words, shift) =
-            (*header, *header.add(1), *header.add(2), *header.add(3));
+        let (buckets, first, bloom_words, shift) = (*header, *header.add(1), *header.add(2), *header.add(3));
         let bloom = header.add(4).cast::<u64>();
         let word = bloom.add((hash / 64 % bloom_words) as usize).read_unaligned();
         if word >> (hash % 64) & 1 == 0 || word >> ((hash >> shift) % 64) & 1 == 0 {

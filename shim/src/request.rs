@@ -75,10 +75,26 @@ pub fn note_process() {
 
 /// Whether `fd` is the connection: programs that close what they do not know must not close it.
 pub fn is_connection(fd: c_int) -> bool {
+    connection() == Some(fd)
+}
+
+/// Before `fd` is replaced by something else: the next request makes a connection anew.
+pub fn give_up(fd: c_int) {
     let state = STATE.load(Ordering::Acquire);
     // SAFETY: as in `state`.
-    let Some(state) = (unsafe { state.as_ref() }) else { return false };
-    fd >= 0 && state.fd.load(Ordering::Relaxed) == fd + 1
+    if let Some(state) = unsafe { state.as_ref() }
+        && state.fd.load(Ordering::Relaxed) == fd + 1
+    {
+        state.fd.store(0, Ordering::Relaxed);
+    }
+}
+
+/// The connection's fd, if there is one.
+pub fn connection() -> Option<c_int> {
+    let state = STATE.load(Ordering::Acquire);
+    // SAFETY: as in `state`.
+    let fd = unsafe { state.as_ref() }?.fd.load(Ordering::Relaxed);
+    (fd != 0).then(|| fd - 1)
 }
 
 /// What to send.
@@ -265,8 +281,7 @@ fn close_inherited() {
 }
 
 fn is_socket(fd: c_int, inode: u64) -> bool {
-    raw::fstat(fd)
-        .is_ok_and(|stat| stat.st_ino == inode && stat.st_mode & libc::S_IFMT == libc::S_IFSOCK)
+    raw::fstat(fd).is_ok_and(|stat| stat.st_ino == inode && stat.st_mode & libc::S_IFMT == libc::S_IFSOCK)
 }
 
 /// Connects and says hello without waiting for the answer, which comes before the first reply.

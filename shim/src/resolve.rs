@@ -105,7 +105,9 @@ enum Start {
     Outside,
     At(VnodeNo),
     /// An absolute path that is in the view, with this much of the view path to skip.
-    View { skip: usize },
+    View {
+        skip: usize,
+    },
     /// Relative to a directory outside, or not in normal form, and in the view when joined and normalised.
     Joined,
 }
@@ -276,7 +278,9 @@ fn normalised(path: &[u8]) -> PathText {
 enum Walked {
     Inside(Inside),
     /// The walk went out of the view, to the absolute path in `elsewhere`.
-    Left { links: u32 },
+    Left {
+        links: u32,
+    },
     /// A symlink has to be followed and there was nowhere to put its target.
     NeedsBuffers,
 }

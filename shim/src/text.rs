@@ -42,7 +42,13 @@ impl<const N: usize> Text<N> {
             return;
         }
         // SAFETY: it fits, by the check above; the source is a shared borrow and cannot overlap.
-        unsafe { self.bytes.as_mut_ptr().cast::<u8>().add(self.len).copy_from_nonoverlapping(more.as_ptr(), more.len()) };
+        unsafe {
+            self.bytes
+                .as_mut_ptr()
+                .cast::<u8>()
+                .add(self.len)
+                .copy_from_nonoverlapping(more.as_ptr(), more.len())
+        };
         self.len += more.len();
         self.bytes[self.len] = MaybeUninit::new(0);
     }

@@ -31,7 +31,8 @@ struct FixedCell(UnsafeCell<MaybeUninit<Fixed>>);
 // SAFETY: as above.
 unsafe impl Sync for FixedCell {}
 
-static SLOTS: [Slot; GENERATIONS_MAX] = [const { Slot(UnsafeCell::new(MaybeUninit::uninit())) }; GENERATIONS_MAX];
+static SLOTS: [Slot; GENERATIONS_MAX] =
+    [const { Slot(UnsafeCell::new(MaybeUninit::uninit())) }; GENERATIONS_MAX];
 static FIXED: FixedCell = FixedCell(UnsafeCell::new(MaybeUninit::uninit()));
 static CURRENT: AtomicPtr<Reader> = AtomicPtr::new(core::ptr::null_mut());
 static USED: AtomicUsize = AtomicUsize::new(0);
@@ -61,7 +62,9 @@ pub fn read<T>(mut look: impl FnMut(&Reader) -> T) -> Result<T, Errno> {
         if deadline_ns == 0 {
             deadline_ns = now_ns + RECONNECT_TIMEOUT_MS as i64 * 1_000_000;
         } else if now_ns > deadline_ns {
-            init::complain(&[b"the daemon is gone and the index is not consistent: see 'vrift daemon status'"]);
+            init::complain(&[
+                b"the daemon is gone and the index is not consistent: see 'vrift daemon status'",
+            ]);
             return Err(libc::EIO);
         }
         raw::sched_yield();

@@ -1,7 +1,17 @@
 //! The hooks, one file per group of calls. Each resolves its path; outside the view it calls the function
 //! behind it unchanged, inside it answers from the index or asks the daemon.
 
+pub mod access;
+pub mod attrs;
+pub mod fd;
+pub mod links;
+pub mod names;
+pub mod open;
+pub mod other;
+pub mod paths;
 pub mod stat;
+pub mod stdio;
+pub mod times;
 
 use crate::raw::Errno;
 use crate::resolve::{Inside, Place, resolve};
@@ -55,5 +65,36 @@ pub unsafe fn route(
         Place::Inside(inside) => Ok(Routed::View(inside)),
         Place::Outside => Ok(Routed::Real(dirfd, path)),
         Place::Elsewhere => Ok(Routed::Real(libc::AT_FDCWD, elsewhere.as_ptr())),
+    }
+}
+
+/// The shape of most path calls: `view` decides inside the view (called again while it says ESTALE), `real`
+/// is the call behind the hook with the path it goes on with.
+///
+/// # Safety
+/// `path` is null or a C string.
+pub unsafe fn on_path(
+    dirfd: c_int,
+    path: *const c_char,
+    follow: bool,
+    mut view: impl FnMut(&Inside) -> Result<c_int, Errno>,
+    real: impl FnOnce(c_int, *const c_char) -> c_int,
+) -> c_int {
+    let mut elsewhere = PathText::new();
+    let mut beyond = None;
+    let result = settled(|| {
+        // SAFETY: by contract.
+        match unsafe { route(dirfd, path, follow, &mut elsewhere) }? {
+            Routed::View(inside) => view(&inside),
+            Routed::Real(dirfd, path) => {
+                beyond = Some((dirfd, path));
+                Ok(0)
+            }
+        }
+    });
+    match (result, beyond) {
+        (_, Some((dirfd, path))) => real(dirfd, path),
+        (Ok(value), None) => value,
+        (Err(errno), None) => crate::errno::fail(errno),
     }
 }

@@ -1,0 +1,143 @@
+//! readlink(2) and kin; links of /proc that name real files of the state folder read as view paths.
+
+use super::{Routed, hook, route};
+use crate::errno;
+use crate::fds;
+use crate::raw::Errno;
+use crate::real::real;
+use crate::resolve::Inside;
+use crate::text::{PATH_MAX, PathText, bytes_of};
+use crate::view;
+use core::ffi::{c_char, c_int};
+use libc::{AT_FDCWD, size_t};
+
+/// Copies what fits, as readlink does.
+///
+/// # Safety
+/// `to` is valid for `len` bytes.
+unsafe fn copy(bytes: &[u8], to: *mut c_char, len: size_t) -> isize {
+    let fits = bytes.len().min(len);
+    // SAFETY: by contract; the source is ours.
+    unsafe { to.cast::<u8>().copy_from_nonoverlapping(bytes.as_ptr(), fits) };
+    fits as isize
+}
+
+fn target_of(inside: &Inside, text: &mut PathText) -> Result<(), Errno> {
+    let attr = inside.existing()?;
+    if !attr.is_symlink() {
+        return Err(libc::EINVAL);
+    }
+    let vnode = attr.vnode;
+    view::read(|reader| {
+        let slot = reader.slot(vnode).ok_or(libc::ENOENT)?;
+        text.fill(|bytes| Ok(reader.target(slot, bytes)))
+    })?
+}
+
+/// # Safety
+/// `path` is null or a C string, `to` valid for `len` bytes.
+unsafe fn read_link(
+    dirfd: c_int,
+    path: *const c_char,
+    to: *mut c_char,
+    len: size_t,
+    real: impl FnOnce(c_int, *const c_char) -> isize,
+) -> isize {
+    let mut elsewhere = PathText::new();
+    let mut text = PathText::new();
+    // SAFETY: by contract.
+    let result = match unsafe { route(dirfd, path, false, &mut elsewhere) } {
+        Ok(Routed::View(_)) if len == 0 => Err(libc::EINVAL),
+        Ok(Routed::View(inside)) => target_of(&inside, &mut text),
+        Ok(Routed::Real(dirfd, path)) => {
+            // SAFETY: by contract.
+            let is_proc = unsafe { bytes_of(path) }.is_some_and(|path| path.starts_with(b"/proc/"));
+            let read = real(dirfd, path);
+            // SAFETY: by contract; `read` bytes were written.
+            return if is_proc && read > 0 { unsafe { in_view_terms(path, to, len, read) } } else { read };
+        }
+        Err(errno) => Err(errno),
+    };
+    match result {
+        // SAFETY: by contract.
+        Ok(()) => unsafe { copy(text.as_bytes(), to, len) },
+        Err(errno) => errno::fail(errno) as isize,
+    }
+}
+
+/// Translates the answer for a link of /proc when it names a file of the state folder.
+///
+/// # Safety
+/// `path` is a C string; `to` is valid for `len` bytes, of which `read` are written.
+unsafe fn in_view_terms(path: *const c_char, to: *mut c_char, len: size_t, read: isize) -> isize {
+    if !crate::init::in_view() {
+        return read;
+    }
+    let mut whole = PathText::new();
+    // The caller's buffer may be too small for the real name: ask again with one that is not.
+    // SAFETY: by contract.
+    let known = unsafe { core::ffi::CStr::from_ptr(path) };
+    if whole.fill(|bytes| crate::raw::readlink(known, bytes)).is_err() {
+        return read;
+    }
+    let real = whole.as_bytes();
+    let (real, deleted) = match real.strip_suffix(b" (deleted)") {
+        Some(real) => (real, true),
+        None => (real, false),
+    };
+    let mut named = PathText::new();
+    match fds::vnode_of_real_path(real) {
+        Ok(Some(vnode)) if view::path_of(vnode, &mut named).is_ok() => {}
+        _ => return read,
+    }
+    // A staging file that was sealed, or a blob that was replaced, is not a file that was removed.
+    if deleted && fds::mirror_vnode(real).is_ok_and(|vnode| vnode.is_some()) {
+        named.push(b" (deleted)");
+    }
+    // SAFETY: by contract.
+    unsafe { copy(named.as_bytes(), to, len) }
+}
+
+hook! {
+    fn readlink(path: *const c_char, to: *mut c_char, len: size_t) -> isize {
+        // SAFETY: C's arguments.
+        unsafe {
+            read_link(AT_FDCWD, path, to, len, |_, path| {
+                real!(readlink(path: *const c_char, to: *mut c_char, len: size_t) -> isize)
+            })
+        }
+    }
+}
+
+hook! {
+    fn readlinkat(dirfd: c_int, path: *const c_char, to: *mut c_char, len: size_t) -> isize {
+        // SAFETY: C's arguments.
+        unsafe {
+            read_link(dirfd, path, to, len, |dirfd, path| {
+                real!(readlinkat(dirfd: c_int, path: *const c_char, to: *mut c_char, len: size_t) -> isize)
+            })
+        }
+    }
+}
+
+hook! {
+    fn __readlink_chk(path: *const c_char, to: *mut c_char, len: size_t, size: size_t) -> isize {
+        // SAFETY: C's arguments; a length beyond the buffer is the C library's to punish.
+        unsafe {
+            read_link(AT_FDCWD, path, to, len.min(size).min(PATH_MAX), |_, path| {
+                real!(__readlink_chk(path: *const c_char, to: *mut c_char, len: size_t, size: size_t) -> isize)
+            })
+        }
+    }
+}
+
+hook! {
+    fn __readlinkat_chk(dirfd: c_int, path: *const c_char, to: *mut c_char, len: size_t, size: size_t) -> isize {
+        // SAFETY: as above.
+        unsafe {
+            read_link(dirfd, path, to, len.min(size).min(PATH_MAX), |dirfd, path| {
+                real!(__readlinkat_chk(dirfd: c_int, path: *const c_char, to: *mut c_char, len: size_t, size: size_t) -> isize)
+            })
+        }
+    }
+}

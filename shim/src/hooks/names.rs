@@ -1,0 +1,408 @@
+//! Calls that make, remove and move names: mkdir(2), rmdir, unlink, rename, link, symlink, mknod and kin.
+
+use super::{Routed, hook, on_path, route, settled};
+use crate::creds::{Creds, SEARCH, WRITE};
+use crate::errno;
+use crate::raw::Errno;
+use crate::real::real;
+use crate::request::Request;
+use crate::resolve::{Attr, Inside};
+use crate::text::{PATH_MAX, PathText, bytes_of};
+use crate::umask;
+use core::ffi::{c_char, c_int, c_uint};
+use libc::{AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, S_ISVTX, dev_t, mode_t};
+use vrift_protocol::Op;
+use zerocopy::byteorder::little_endian::{U32, U64};
+
+/// A request on (dir, name) that makes something new there, owned by the caller.
+fn making<'a>(op: Op, inside: &'a Inside, mode: u32) -> Result<Request<'a>, Errno> {
+    if inside.target.is_some() || !inside.is_plain() {
+        return Err(libc::EEXIST);
+    }
+    let creds = Creds::effective();
+    if !inside.parent.may(&creds, WRITE | SEARCH) {
+        return Err(libc::EACCES);
+    }
+    let mut request = Request::new(op);
+    request.body.dir = U64::new(inside.parent.vnode.0);
+    request.body.mode = U32::new(mode);
+    request.body.uid = U32::new(creds.uid());
+    request.body.gid = U32::new(creds.gid());
+    request.name = inside.name.as_bytes();
+    Ok(request)
+}
+
+fn done(request: Request<'_>) -> Result<c_int, Errno> {
+    request.send().map(|_| 0)
+}
+
+/// Whether the caller may take a name away from `parent`: write and search permission, and on a sticky
+/// directory the ownership of either.
+fn may_remove(parent: &Attr, target: &Attr) -> Result<(), Errno> {
+    let creds = Creds::effective();
+    if !parent.may(&creds, WRITE | SEARCH) {
+        return Err(libc::EACCES);
+    }
+    if parent.mode & S_ISVTX != 0 && !creds.is_root() && ![target.uid, parent.uid].contains(&creds.uid()) {
+        return Err(libc::EPERM);
+    }
+    Ok(())
+}
+
+fn mkdir_in(inside: &Inside, mode: mode_t) -> Result<c_int, Errno> {
+    done(making(Op::Mkdir, inside, libc::S_IFDIR | mode & 0o1777 & !umask::current())?)
+}
+
+hook! {
+    fn mkdir(path: *const c_char, mode: mode_t) -> c_int {
+        // SAFETY: C's arguments.
+        unsafe {
+            on_path(AT_FDCWD, path, false, |inside| mkdir_in(inside, mode), |_, path| {
+                real!(mkdir(path: *const c_char, mode: mode_t) -> c_int)
+            })
+        }
+    }
+}
+
+hook! {
+    fn mkdirat(dirfd: c_int, path: *const c_char, mode: mode_t) -> c_int {
+        // SAFETY: C's arguments.
+        unsafe {
+            on_path(dirfd, path, false, |inside| mkdir_in(inside, mode), |dirfd, path| {
+                real!(mkdirat(dirfd: c_int, path: *const c_char, mode: mode_t) -> c_int)
+            })
+        }
+    }
+}
+
+fn mknod_in(inside: &Inside, mode: mode_t, device: dev_t) -> Result<c_int, Errno> {
+    let kind = match mode & libc::S_IFMT {
+        0 => libc::S_IFREG,
+        kind => kind,
+    };
+    if inside.target.is_none() && inside.slash {
+        return Err(libc::ENOENT);
+    }
+    let mode = kind | mode & 0o7777 & !umask::current();
+    match kind {
+        libc::S_IFREG => {
+            let mut request = making(Op::Open, inside, mode)?;
+            request.body.flags = U32::new((libc::O_CREAT | libc::O_EXCL | libc::O_WRONLY) as u32);
+            let (_, fd) = request.send()?;
+            if let Some(fd) = fd {
+                crate::raw::close(fd);
+            }
+            Ok(0)
+        }
+        libc::S_IFIFO | libc::S_IFSOCK => done(making(Op::Mknod, inside, mode)?),
+        libc::S_IFCHR | libc::S_IFBLK if !Creds::effective().is_root() => Err(libc::EPERM),
+        libc::S_IFCHR | libc::S_IFBLK => {
+            let mut request = making(Op::Mknod, inside, mode)?;
+            request.body.rdev = U32::new(device as u32);
+            done(request)
+        }
+        _ => Err(libc::EINVAL),
+    }
+}
+
+hook! {
+    fn mknod(path: *const c_char, mode: mode_t, device: dev_t) -> c_int {
+        // SAFETY: C's arguments.
+        unsafe {
+            on_path(AT_FDCWD, path, false, |inside| mknod_in(inside, mode, device), |_, path| {
+                real!(mknod(path: *const c_char, mode: mode_t, device: dev_t) -> c_int)
+            })
+        }
+    }
+}
+
+hook! {
+    fn mknodat(dirfd: c_int, path: *const c_char, mode: mode_t, device: dev_t) -> c_int {
+        // SAFETY: C's arguments.
+        unsafe {
+            on_path(dirfd, path, false, |inside| mknod_in(inside, mode, device), |dirfd, path| {
+                real!(mknodat(dirfd: c_int, path: *const c_char, mode: mode_t, device: dev_t) -> c_int)
+            })
+        }
+    }
+}
+
+hook! {
+    /// glibc's form of mknod before 2.33.
+    fn __xmknod(version: c_int, path: *const c_char, mode: mode_t, device: *mut dev_t) -> c_int {
+        // SAFETY: C's arguments.
+        unsafe {
+            on_path(AT_FDCWD, path, false, |inside| mknod_in(inside, mode, *device), |_, path| {
+                real!(__xmknod(version: c_int, path: *const c_char, mode: mode_t, device: *mut dev_t) -> c_int)
+            })
+        }
+    }
+}
+
+hook! {
+    /// glibc's form of mknodat before 2.33.
+    fn __xmknodat(version: c_int, dirfd: c_int, path: *const c_char, mode: mode_t, device: *mut dev_t) -> c_int {
+        // SAFETY: C's arguments.
+        unsafe {
+            on_path(dirfd, path, false, |inside| mknod_in(inside, mode, *device), |dirfd, path| {
+                real!(__xmknodat(version: c_int, dirfd: c_int, path: *const c_char, mode: mode_t, device: *mut dev_t) -> c_int)
+            })
+        }
+    }
+}
+
+hook! {
+    fn mkfifo(path: *const c_char, mode: mode_t) -> c_int {
+        // SAFETY: C's arguments.
+        unsafe {
+            on_path(AT_FDCWD, path, false, |inside| mknod_in(inside, libc::S_IFIFO | mode & 0o7777, 0), |_, path| {
+                real!(mkfifo(path: *const c_char, mode: mode_t) -> c_int)
+            })
+        }
+    }
+}
+
+hook! {
+    fn mkfifoat(dirfd: c_int, path: *const c_char, mode: mode_t) -> c_int {
+        // SAFETY: C's arguments.
+        unsafe {
+            on_path(dirfd, path, false, |inside| mknod_in(inside, libc::S_IFIFO | mode & 0o7777, 0), |dirfd, path| {
+                real!(mkfifoat(dirfd: c_int, path: *const c_char, mode: mode_t) -> c_int)
+            })
+        }
+    }
+}
+
+fn removing<'a>(op: Op, inside: &'a Inside) -> Result<Request<'a>, Errno> {
+    let mut request = Request::new(op);
+    request.body.dir = U64::new(inside.parent.vnode.0);
+    request.name = inside.name.as_bytes();
+    Ok(request)
+}
+
+fn unlink_in(inside: &Inside) -> Result<c_int, Errno> {
+    if !inside.is_plain() {
+        return Err(libc::EISDIR);
+    }
+    let target = inside.existing()?;
+    may_remove(&inside.parent, target)?;
+    if target.is_dir() {
+        return Err(libc::EISDIR);
+    }
+    done(removing(Op::Unlink, inside)?)
+}
+
+fn rmdir_in(inside: &Inside) -> Result<c_int, Errno> {
+    match inside.name.as_bytes() {
+        b"" => return Err(libc::EBUSY),
+        b"." => return Err(libc::EINVAL),
+        b".." => return Err(libc::ENOTEMPTY),
+        _ => {}
+    }
+    let target = inside.existing()?;
+    may_remove(&inside.parent, target)?;
+    if !target.is_dir() {
+        return Err(libc::ENOTDIR);
+    }
+    done(removing(Op::Rmdir, inside)?)
+}
+
+hook! {
+    fn unlink(path: *const c_char) -> c_int {
+        // SAFETY: C's argument.
+        unsafe { on_path(AT_FDCWD, path, false, unlink_in, |_, path| real!(unlink(path: *const c_char) -> c_int)) }
+    }
+}
+
+hook! {
+    fn rmdir(path: *const c_char) -> c_int {
+        // SAFETY: C's argument.
+        unsafe { on_path(AT_FDCWD, path, false, rmdir_in, |_, path| real!(rmdir(path: *const c_char) -> c_int)) }
+    }
+}
+
+hook! {
+    fn unlinkat(dirfd: c_int, path: *const c_char, flags: c_int) -> c_int {
+        let remove = if flags & AT_REMOVEDIR != 0 { rmdir_in } else { unlink_in };
+        // SAFETY: C's arguments.
+        unsafe {
+            on_path(dirfd, path, false, remove, |dirfd, path| {
+                real!(unlinkat(dirfd: c_int, path: *const c_char, flags: c_int) -> c_int)
+            })
+        }
+    }
+}
+
+hook! {
+    fn remove(path: *const c_char) -> c_int {
+        let remove = |inside: &Inside| match inside.target {
+            Some(target) if target.is_dir() => rmdir_in(inside),
+            _ => unlink_in(inside),
+        };
+        // SAFETY: C's argument.
+        unsafe { on_path(AT_FDCWD, path, false, remove, |_, path| real!(remove(path: *const c_char) -> c_int)) }
+    }
+}
+
+/// A call over two paths. `view` when both are the view's, EXDEV across its border, else `real`.
+///
+/// # Safety
+/// The paths are null or C strings.
+unsafe fn on_two_paths(
+    one: (c_int, *const c_char, bool),
+    two: (c_int, *const c_char),
+    mut view: impl FnMut(&Inside, &Inside) -> Result<c_int, Errno>,
+    real: impl FnOnce(c_int, *const c_char, c_int, *const c_char) -> c_int,
+) -> c_int {
+    let (mut elsewhere, mut elsewhere2) = (PathText::new(), PathText::new());
+    let mut beyond = None;
+    let result = settled(|| {
+        // SAFETY: by contract.
+        let routed = unsafe {
+            (route(one.0, one.1, one.2, &mut elsewhere)?, route(two.0, two.1, false, &mut elsewhere2)?)
+        };
+        match routed {
+            (Routed::View(one), Routed::View(two)) => view(&one, &two),
+            (Routed::Real(dirfd, path), Routed::Real(dirfd2, path2)) => {
+                beyond = Some((dirfd, path, dirfd2, path2));
+                Ok(0)
+            }
+            (Routed::View(inside), _) if inside.target.is_none() => Err(libc::ENOENT),
+            _ => Err(libc::EXDEV),
+        }
+    });
+    match (result, beyond) {
+        (_, Some((dirfd, path, dirfd2, path2))) => real(dirfd, path, dirfd2, path2),
+        (Ok(value), None) => value,
+        (Err(errno), None) => errno::fail(errno),
+    }
+}
+
+fn rename_in(from: &Inside, to: &Inside, flags: c_uint) -> Result<c_int, Errno> {
+    if !from.is_plain() || !to.is_plain() {
+        return Err(libc::EBUSY);
+    }
+    let source = from.existing()?;
+    if to.slash && !source.is_dir() {
+        return Err(libc::ENOTDIR);
+    }
+    may_remove(&from.parent, source)?;
+    match &to.target {
+        Some(target) => may_remove(&to.parent, target)?,
+        None if !to.parent.may(&Creds::effective(), WRITE | SEARCH) => return Err(libc::EACCES),
+        None => {}
+    }
+    let mut request = Request::new(Op::Rename);
+    request.body.dir = U64::new(from.parent.vnode.0);
+    request.body.dir2 = U64::new(to.parent.vnode.0);
+    request.body.flags = U32::new(flags);
+    request.name = from.name.as_bytes();
+    request.name2 = to.name.as_bytes();
+    done(request)
+}
+
+hook! {
+    fn rename(old: *const c_char, new: *const c_char) -> c_int {
+        // SAFETY: C's arguments.
+        unsafe {
+            on_two_paths((AT_FDCWD, old, false), (AT_FDCWD, new), |from, to| rename_in(from, to, 0), |_, old, _, new| {
+                real!(rename(old: *const c_char, new: *const c_char) -> c_int)
+            })
+        }
+    }
+}
+
+hook! {
+    fn renameat(dirfd: c_int, old: *const c_char, dirfd2: c_int, new: *const c_char) -> c_int {
+        // SAFETY: C's arguments.
+        unsafe {
+            on_two_paths((dirfd, old, false), (dirfd2, new), |from, to| rename_in(from, to, 0), |dirfd, old, dirfd2, new| {
+                real!(renameat(dirfd: c_int, old: *const c_char, dirfd2: c_int, new: *const c_char) -> c_int)
+            })
+        }
+    }
+}
+
+hook! {
+    fn renameat2(dirfd: c_int, old: *const c_char, dirfd2: c_int, new: *const c_char, flags: c_uint) -> c_int {
+        // SAFETY: C's arguments.
+        unsafe {
+            on_two_paths((dirfd, old, false), (dirfd2, new), |from, to| rename_in(from, to, flags), |dirfd, old, dirfd2, new| {
+                real!(renameat2(dirfd: c_int, old: *const c_char, dirfd2: c_int, new: *const c_char, flags: c_uint) -> c_int)
+            })
+        }
+    }
+}
+
+fn link_in(from: &Inside, to: &Inside) -> Result<c_int, Errno> {
+    let source = from.existing()?;
+    if source.is_dir() {
+        return Err(libc::EPERM);
+    }
+    let mut request = making(Op::Link, to, 0)?;
+    request.body.vnode = U64::new(source.vnode.0);
+    done(request)
+}
+
+hook! {
+    fn link(old: *const c_char, new: *const c_char) -> c_int {
+        // SAFETY: C's arguments.
+        unsafe {
+            on_two_paths((AT_FDCWD, old, false), (AT_FDCWD, new), link_in, |_, old, _, new| {
+                real!(link(old: *const c_char, new: *const c_char) -> c_int)
+            })
+        }
+    }
+}
+
+hook! {
+    fn linkat(dirfd: c_int, old: *const c_char, dirfd2: c_int, new: *const c_char, flags: c_int) -> c_int {
+        let follow = flags & AT_SYMLINK_FOLLOW != 0;
+        // SAFETY: C's arguments.
+        unsafe {
+            on_two_paths((dirfd, old, follow), (dirfd2, new), link_in, |dirfd, old, dirfd2, new| {
+                real!(linkat(dirfd: c_int, old: *const c_char, dirfd2: c_int, new: *const c_char, flags: c_int) -> c_int)
+            })
+        }
+    }
+}
+
+/// # Safety
+/// `target` is null or a C string.
+unsafe fn symlink_in(target: *const c_char, inside: &Inside) -> Result<c_int, Errno> {
+    // SAFETY: by contract.
+    let target = unsafe { bytes_of(target) }.ok_or(libc::EFAULT)?;
+    match target.len() {
+        0 => return Err(libc::ENOENT),
+        len if len >= PATH_MAX => return Err(libc::ENAMETOOLONG),
+        _ => {}
+    }
+    if inside.target.is_none() && inside.slash {
+        return Err(libc::ENOENT);
+    }
+    let mut request = making(Op::Symlink, inside, libc::S_IFLNK | 0o777)?;
+    request.name2 = target;
+    done(request)
+}
+
+hook! {
+    fn symlink(target: *const c_char, path: *const c_char) -> c_int {
+        // SAFETY: C's arguments.
+        unsafe {
+            on_path(AT_FDCWD, path, false, |inside| symlink_in(target, inside), |_, path| {
+                real!(symlink(target: *const c_char, path: *const c_char) -> c_int)
+            })
+        }
+    }
+}
+
+hook! {
+    fn symlinkat(target: *const c_char, dirfd: c_int, path: *const c_char) -> c_int {
+        // SAFETY: C's arguments.
+        unsafe {
+            on_path(dirfd, path, false, |inside| symlink_in(target, inside), |dirfd, path| {
+                real!(symlinkat(target: *const c_char, dirfd: c_int, path: *const c_char) -> c_int)
+            })
+        }
+    }
+}

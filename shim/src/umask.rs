@@ -1,0 +1,32 @@
+//! The process's umask, which creating calls must apply: Linux has no call that only reads it.
+
+use crate::raw;
+use crate::request;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+const UNKNOWN: u32 = u32::MAX;
+/// What most processes have: setting it for the moment of asking disturbs no other thread then.
+const USUAL: u32 = 0o022;
+
+static CACHE: AtomicU32 = AtomicU32::new(UNKNOWN);
+
+/// The mask now.
+pub fn current() -> u32 {
+    match CACHE.load(Ordering::Relaxed) {
+        UNKNOWN => {
+            let mask = raw::umask(USUAL);
+            if mask != USUAL {
+                raw::umask(mask);
+            }
+            note(mask);
+            mask
+        }
+        mask => mask,
+    }
+}
+
+/// After umask(2).
+pub fn note(mask: u32) {
+    let mask = if request::shares_memory() { UNKNOWN } else { mask & 0o777 };
+    CACHE.store(mask, Ordering::Relaxed);
+}
