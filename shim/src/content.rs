@@ -3,6 +3,7 @@
 use crate::raw::{self, Errno};
 use crate::request::Request;
 use crate::resolve::Attr;
+use crate::text::PathText;
 use crate::view;
 use core::ffi::c_int;
 use vrift_manifest::types::{S_IFDIR, S_IFLNK, S_IFMT};
@@ -36,9 +37,10 @@ fn close_passed(fd: Option<c_int>) {
 pub fn open_readable(attr: &Attr, flags: c_int) -> Result<c_int, Errno> {
     const NOT_FOR_REAL: c_int = libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW;
     let flags = flags & !NOT_FOR_REAL;
+    let mut path = PathText::new();
     match (attr.mode & S_IFMT, attr.content) {
         (S_IFDIR, _) => {
-            let path = view::mirror_path(attr.vnode)?;
+            view::mirror_path_into(attr.vnode, &mut path)?;
             match raw::open(path.as_c_str(), flags) {
                 Err(libc::ENOENT) => {
                     mirror(attr.vnode)?;
@@ -49,7 +51,7 @@ pub fn open_readable(attr: &Attr, flags: c_int) -> Result<c_int, Errno> {
         }
         (S_IFLNK, _) => Err(libc::ELOOP),
         (_, Content::Sealed(hash)) => {
-            let path = view::hot_path(&hash)?;
+            view::hot_path_into(&hash, &mut path)?;
             // Others may have the blob open with another owner: never refused for its access time.
             let flags = flags & !libc::O_NOATIME;
             match raw::open(path.as_c_str(), flags) {
@@ -66,7 +68,7 @@ pub fn open_readable(attr: &Attr, flags: c_int) -> Result<c_int, Errno> {
         }
         // Staged files, fifos and other nodes have a real one in the staging folder.
         (_, Content::Staged | Content::None) => {
-            let path = view::staging_path(attr.vnode)?;
+            view::staging_path_into(attr.vnode, &mut path)?;
             match raw::open(path.as_c_str(), flags) {
                 Err(libc::ENOENT) => Err(libc::ESTALE),
                 result => result,
@@ -81,7 +83,8 @@ pub fn refresh(attr: &mut Attr) -> Result<(), Errno> {
     if attr.content != Content::Staged {
         return Ok(());
     }
-    let path = view::staging_path(attr.vnode)?;
+    let mut path = PathText::new();
+    view::staging_path_into(attr.vnode, &mut path)?;
     match raw::stat(path.as_c_str()) {
         Ok(stat) => {
             overlay(attr, &stat);

@@ -48,6 +48,36 @@ symbols! {
     malloc free realloc qsort strdup
 }
 
+/// A name in [`NAMES`] and its hash, found at compile time.
+#[derive(Clone, Copy)]
+struct Key {
+    start: u16,
+    len: u16,
+    hash: u32,
+}
+
+static KEYS: [Key; COUNT] = keys();
+
+const fn keys() -> [Key; COUNT] {
+    const GNU_HASH_SEED: u32 = 5381;
+    let mut keys = [Key { start: 0, len: 0, hash: GNU_HASH_SEED }; COUNT];
+    let names = NAMES.as_bytes();
+    let (mut which, mut at) = (0, 0);
+    while at < names.len() {
+        if names[at] == 0 {
+            which += 1;
+            if which < COUNT {
+                keys[which].start = at as u16 + 1;
+            }
+        } else {
+            keys[which].len += 1;
+            keys[which].hash = keys[which].hash.wrapping_mul(33).wrapping_add(names[at] as u32);
+        }
+        at += 1;
+    }
+    keys
+}
+
 static ADDRESSES: [AtomicUsize; COUNT] = [const { AtomicUsize::new(0) }; COUNT];
 
 /// The address of a function; None when no library behind the shim has it.
@@ -190,13 +220,10 @@ unsafe fn object_at(base: usize, mut dynamic: *const [u64; 2]) -> Option<Object>
 }
 
 fn resolve_in(object: &Object) {
-    let mut rest = NAMES;
-    for cell in &ADDRESSES {
-        let Some((name, more)) = rest.split_once('\0') else { return };
-        rest = more;
+    for (cell, key) in ADDRESSES.iter().zip(&KEYS) {
         if cell.load(Ordering::Relaxed) == 0 {
             // SAFETY: the object's tables are those the loader uses itself.
-            if let Some(address) = unsafe { lookup(object, name.as_bytes()) } {
+            if let Some(address) = unsafe { lookup(object, key) } {
                 cell.store(address, Ordering::Relaxed);
             }
         }
@@ -208,8 +235,8 @@ fn resolve_in(object: &Object) {
 ///
 /// # Safety
 /// The object's tables are valid.
-unsafe fn lookup(object: &Object, name: &[u8]) -> Option<usize> {
-    let hash = name.iter().fold(5381u32, |hash, byte| hash.wrapping_mul(33).wrapping_add(u32::from(*byte)));
+unsafe fn lookup(object: &Object, key: &Key) -> Option<usize> {
+    let hash = key.hash;
     // SAFETY: the layout above, for a table that the loader has accepted.
     unsafe {
         let header = object.gnu_hash;
@@ -230,8 +257,9 @@ unsafe fn lookup(object: &Object, name: &[u8]) -> Option<usize> {
             if entry | 1 == hash | 1 {
                 let symbol = &*object.symbols.add(index as usize);
                 let found = CStr::from_ptr(object.strings.add(symbol.st_name as usize).cast());
+                let name = NAMES.as_bytes().get(key.start.into()..(key.start + key.len).into());
                 let hidden = !object.versions.is_null() && *object.versions.add(index as usize) & 0x8000 != 0;
-                if found.to_bytes() == name && !hidden && symbol.st_shndx != 0 && symbol.st_value != 0 {
+                if Some(found.to_bytes()) == name && !hidden && symbol.st_shndx != 0 && symbol.st_value != 0 {
                     return Some(object.base + symbol.st_value as usize);
                 }
             }

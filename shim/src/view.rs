@@ -200,49 +200,80 @@ pub fn home_device() -> u64 {
     }
 }
 
-fn under_home(dir: &str, parts: &[&[u8]]) -> Result<PathText, Errno> {
-    let fixed = fixed()?;
-    let mut path = PathText::from_parts(&[fixed.home.as_bytes(), b"/", dir.as_bytes(), b"/"]);
-    for part in parts {
-        path.push(part);
-    }
-    Ok(path)
+/// HOME/DIR/, into a text of the caller's: a text is too large to be handed around on the way of every call.
+fn under_home(dir: &str, path: &mut PathText) -> Result<(), Errno> {
+    path.clear();
+    path.push(fixed()?.home.as_bytes());
+    path.push(b"/");
+    path.push(dir.as_bytes());
+    path.push(b"/");
+    Ok(())
+}
+
+fn under_workspace(dir: &str, path: &mut PathText) -> Result<(), Errno> {
+    under_home(dir, path)?;
+    path.push(fixed()?.workspace.as_bytes());
+    path.push(b"/");
+    Ok(())
 }
 
 /// HOME/hot/HH/HASH
-pub fn hot_path(hash: &[u8; 32]) -> Result<PathText, Errno> {
+pub fn hot_path_into(hash: &[u8; 32], path: &mut PathText) -> Result<(), Errno> {
     let mut digits = [0u8; 64];
     hex(hash, &mut digits);
-    under_home(names::HOT_DIR, &[&digits[..2], b"/", &digits])
+    under_home(names::HOT_DIR, path)?;
+    path.push(&digits[..2]);
+    path.push(b"/");
+    path.push(&digits);
+    Ok(())
 }
 
 /// HOME/staging/WS/VNODE
-pub fn staging_path(vnode: VnodeNo) -> Result<PathText, Errno> {
-    let mut path = under_home(names::STAGING_DIR, &[fixed()?.workspace.as_bytes(), b"/"])?;
+pub fn staging_path_into(vnode: VnodeNo, path: &mut PathText) -> Result<(), Errno> {
+    under_workspace(names::STAGING_DIR, path)?;
     path.push_hex16(vnode.0);
-    Ok(path)
+    Ok(())
 }
 
 /// HOME/mirror/WS/VNODE
-pub fn mirror_path(vnode: VnodeNo) -> Result<PathText, Errno> {
-    let mut path = mirror_prefix()?;
+pub fn mirror_path_into(vnode: VnodeNo, path: &mut PathText) -> Result<(), Errno> {
+    under_workspace(names::MIRROR_DIR, path)?;
     path.push_hex16(vnode.0);
+    Ok(())
+}
+
+/// A path by value, for calls that are rare.
+fn made(fill: impl FnOnce(&mut PathText) -> Result<(), Errno>) -> Result<PathText, Errno> {
+    let mut path = PathText::new();
+    fill(&mut path)?;
     Ok(path)
+}
+
+pub fn hot_path(hash: &[u8; 32]) -> Result<PathText, Errno> {
+    made(|path| hot_path_into(hash, path))
+}
+
+pub fn staging_path(vnode: VnodeNo) -> Result<PathText, Errno> {
+    made(|path| staging_path_into(vnode, path))
+}
+
+pub fn mirror_path(vnode: VnodeNo) -> Result<PathText, Errno> {
+    made(|path| mirror_path_into(vnode, path))
 }
 
 /// HOME/mirror/WS/
 pub fn mirror_prefix() -> Result<PathText, Errno> {
-    under_home(names::MIRROR_DIR, &[fixed()?.workspace.as_bytes(), b"/"])
+    made(|path| under_workspace(names::MIRROR_DIR, path))
 }
 
 /// HOME/staging/WS/
 pub fn staging_prefix() -> Result<PathText, Errno> {
-    under_home(names::STAGING_DIR, &[fixed()?.workspace.as_bytes(), b"/"])
+    made(|path| under_workspace(names::STAGING_DIR, path))
 }
 
 /// HOME/hot/
 pub fn hot_prefix() -> Result<PathText, Errno> {
-    under_home(names::HOT_DIR, &[])
+    made(|path| under_home(names::HOT_DIR, path))
 }
 
 /// The view path of a vnode, from its names.

@@ -39,7 +39,7 @@ impl Index {
     }
 
     /// The number that a new vnode will get.
-    pub(super) fn next_vnode(&self) -> VnodeNo {
+    pub fn next_vnode(&self) -> VnodeNo {
         let window = self.window();
         let floor = window.u32(header::GENERATION_FLOOR);
         match window.u32(header::INODE_FREE) {

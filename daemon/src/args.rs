@@ -1,0 +1,44 @@
+//! The daemon's few arguments.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// What `vriftd` was asked to do.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Args {
+    pub home: Option<PathBuf>,
+    /// Stay in the foreground, unsupervised, messages to stderr.
+    pub foreground: bool,
+    /// This is the serving process below the supervisor.
+    pub serve: bool,
+    /// Where to report "ok" or why not.
+    pub ready_fd: Option<i32>,
+    pub help: bool,
+}
+
+pub const USAGE: &str = "usage: vriftd [--home DIR] [--foreground] [--ready-fd N]
+The daemon behind `vrift`; it is started when needed, `vrift daemon start` starts it by hand.";
+
+impl Args {
+    pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Args, String> {
+        let mut parsed = Args::default();
+        let mut args = args;
+        while let Some(arg) = args.next() {
+            match arg.to_str() {
+                Some("--home") => {
+                    parsed.home = Some(args.next().ok_or("--home needs a folder")?.into());
+                }
+                Some("--foreground") => parsed.foreground = true,
+                Some("--serve") => parsed.serve = true,
+                Some("--ready-fd") => {
+                    let value = args.next().ok_or("--ready-fd needs a number")?;
+                    let number = value.to_str().and_then(|text| text.parse().ok()).filter(|fd| *fd > 2);
+                    parsed.ready_fd = Some(number.ok_or("--ready-fd needs a number above 2")?);
+                }
+                Some("--help" | "-h") => parsed.help = true,
+                _ => return Err(format!("unknown argument {}", arg.display())),
+            }
+        }
+        Ok(parsed)
+    }
+}

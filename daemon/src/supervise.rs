@@ -1,0 +1,80 @@
+//! The first process: starts the serving one and starts it again when a signal ends it.
+
+use crate::args::Args;
+use anyhow::{Context, Result};
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::unistd::{Pid, setsid};
+use std::collections::VecDeque;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// More deaths by signal than this within [`RESTART_WINDOW`] mean that a restart does not help.
+const RESTARTS_MAX: usize = 60;
+const RESTART_WINDOW: Duration = Duration::from_secs(60);
+/// A process that died this soon is restarted with a pause, so that a crash loop does not eat the machine.
+const YOUNG: Duration = Duration::from_millis(500);
+const YOUNG_PAUSE: Duration = Duration::from_millis(50);
+
+/// Runs until the serving process ends in an orderly way; its exit code.
+pub fn supervise(args: &Args, home: &Path, log: &Path) -> Result<i32> {
+    // Fails only for a group leader, which is detached from its starter's group anyway.
+    let _ = setsid();
+    let mut signals = SigSet::empty();
+    for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        signals.add(signal);
+    }
+    signals.thread_set_mask().context("cannot block signals")?;
+
+    let mut ready_fd = args.ready_fd;
+    let mut deaths = VecDeque::new();
+    loop {
+        let started = Instant::now();
+        let mut child = start(home, log, ready_fd)?;
+        if let Some(fd) = ready_fd.take() {
+            let _ = nix::unistd::close(fd);
+        }
+        let status = wait(&mut child, &signals)?;
+        let Some(signal) = status.signal() else { return Ok(status.code().unwrap_or(3)) };
+        eprintln!("vriftd: the serving process was ended by signal {signal}; starting it again");
+        deaths.push_back(started);
+        while deaths.front().is_some_and(|death| death.elapsed() > RESTART_WINDOW) {
+            deaths.pop_front();
+        }
+        if deaths.len() > RESTARTS_MAX {
+            eprintln!("vriftd: {RESTARTS_MAX} deaths within {RESTART_WINDOW:?}: giving up");
+            return Ok(3);
+        }
+        if started.elapsed() < YOUNG {
+            std::thread::sleep(YOUNG_PAUSE);
+        }
+    }
+}
+
+fn start(home: &Path, log: &Path, ready_fd: Option<i32>) -> Result<Child> {
+    let out = OpenOptions::new().create(true).append(true).mode(0o600).open(log);
+    let out = out.with_context(|| format!("cannot open the log {}", log.display()))?;
+    let mut command = Command::new("/proc/self/exe");
+    command.arg("--serve").arg("--home").arg(home).current_dir("/").stdin(Stdio::null());
+    command.stdout(out.try_clone()?).stderr(out);
+    if let Some(fd) = ready_fd {
+        command.arg("--ready-fd").arg(fd.to_string());
+    }
+    command.spawn().context("cannot start the serving process")
+}
+
+/// Waits for the child's end and passes requests to end on to it.
+fn wait(child: &mut Child, signals: &SigSet) -> Result<ExitStatus> {
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        let signal = signals.wait().context("cannot wait for signals")?;
+        if signal != Signal::SIGCHLD {
+            let _ = kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM);
+        }
+    }
+}

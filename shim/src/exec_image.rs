@@ -1,0 +1,142 @@
+//! What the first bytes of a file say about how the kernel will run it.
+
+use crate::raw::{self, Errno};
+use core::ffi::{CStr, c_int};
+
+/// The kernel looks for `#!` in this much (BINPRM_BUF_SIZE).
+const SCRIPT_LEN: usize = 256;
+/// Enough for an ELF header and sixteen program headers.
+const HEAD_LEN: usize = 1024;
+
+/// The beginning of an executable file.
+pub struct Head {
+    bytes: [u8; HEAD_LEN],
+    len: usize,
+    pub stat: libc::stat,
+}
+
+impl Head {
+    /// Reads the file at (dirfd, path), which must be a real one.
+    pub fn read(dirfd: c_int, path: &CStr) -> Result<Head, Errno> {
+        // O_NONBLOCK: a fifo must not hold the call up.
+        let fd = raw::openat(dirfd, path, libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY, 0)?;
+        let head = raw::fstat(fd).and_then(|stat| {
+            let mut head = Head { bytes: [0; HEAD_LEN], len: 0, stat };
+            if stat.st_mode & libc::S_IFMT == libc::S_IFREG {
+                head.len = raw::pread(fd, &mut head.bytes, 0)?;
+            }
+            Ok(head)
+        });
+        raw::close(fd);
+        head
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or(&[])
+    }
+
+    /// The `#!` line; None: not a script, or one that the kernel refuses with ENOEXEC.
+    pub fn script(&self) -> Option<Script<'_>> {
+        if !self.bytes().starts_with(b"#!") {
+            return None;
+        }
+        // The kernel's buffer is padded with NULs.
+        self.bytes.get(..SCRIPT_LEN).and_then(Script::parse)
+    }
+
+    /// Whether the program runs without ld.so, so that no library can be put before it.
+    pub fn kind(&self) -> Kind {
+        Kind::of(self.bytes()).unwrap_or(Kind::Other)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Loads this library when asked to.
+    Dynamic,
+    Static,
+    /// Of another word size than this library.
+    Elf32,
+    Other,
+}
+
+impl Kind {
+    fn of(bytes: &[u8]) -> Option<Kind> {
+        const CLASS_32: u8 = 1;
+        const PROGRAM_HEADER_LEN: u16 = 56;
+        if !bytes.starts_with(b"\x7fELF") {
+            return None;
+        }
+        if bytes.get(4) == Some(&CLASS_32) {
+            return Some(Kind::Elf32);
+        }
+        let headers_at = usize::try_from(u64_at(bytes, 32)?).ok()?;
+        let (header_len, count) = (u16_at(bytes, 54)?, u16_at(bytes, 56)?);
+        if header_len != PROGRAM_HEADER_LEN {
+            return None;
+        }
+        for index in 0..usize::from(count) {
+            let at = headers_at.checked_add(index * usize::from(header_len))?;
+            // Beyond what was read: nothing is claimed.
+            if u32_at(bytes, at)? == libc::PT_INTERP {
+                return Some(Kind::Dynamic);
+            }
+        }
+        Some(Kind::Static)
+    }
+}
+
+/// A little-endian number at `at`; None: out of bounds.
+pub fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    bytes.get(at..)?.first_chunk().map(|bytes| u16::from_le_bytes(*bytes))
+}
+pub fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..)?.first_chunk().map(|bytes| u32::from_le_bytes(*bytes))
+}
+pub fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    bytes.get(at..)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
+}
+
+/// A `#!` line, read as the kernel's binfmt_script does.
+pub struct Script<'a> {
+    pub interpreter: &'a [u8],
+    /// All the rest of the line, blanks inside included.
+    pub argument: Option<&'a [u8]>,
+}
+
+impl Script<'_> {
+    /// `buffer` is the file's beginning, padded with NULs to the kernel's buffer length.
+    fn parse(buffer: &[u8]) -> Option<Script<'_>> {
+        let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+        let line = buffer.get(2..)?;
+        let end = match line.iter().position(|byte| matches!(byte, b'\n' | 0)) {
+            Some(at) if line.get(at) == Some(&b'\n') => at,
+            // No line end: a name that nothing ends may be cut short by the buffer, an argument may be.
+            stop => {
+                let limit = line.len().checked_sub(1)?;
+                let start = line.iter().position(|byte| !blank(byte))?;
+                let ended = |byte: &u8| blank(byte) || *byte == 0;
+                let _ = stop;
+                line.get(start..)?.iter().position(ended)?;
+                limit
+            }
+        };
+        let line = line.get(..end)?;
+        let line = match line.iter().rposition(|byte| !blank(byte)) {
+            Some(last) => line.get(..=last)?,
+            None => return None,
+        };
+        let line = line.get(line.iter().position(|byte| !blank(byte))?..)?;
+        let name_len = line.iter().position(|byte| blank(byte) || *byte == 0).unwrap_or(line.len());
+        let (interpreter, rest) = line.split_at(name_len);
+        let argument = match rest.first() {
+            Some(separator) if *separator != 0 => rest
+                .iter()
+                .position(|byte| !blank(byte))
+                .and_then(|start| rest.get(start..))
+                .map(|text| text.split(|byte| *byte == 0).next().unwrap_or(text)),
+            _ => None,
+        };
+        (!interpreter.is_empty()).then_some(Script { interpreter, argument })
+    }
+}

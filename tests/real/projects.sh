@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# The real projects: which Debian source package, which upstream tarball, and how each is built.
+# The checksums are those in Debian's signed .dsc files. Sourced by bash scripts beside it.
+REAL_PROJECTS='lua zlib'
+REAL_HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+REAL_SRC=${REAL_SRC:-$REAL_HERE/../../target/real-src}
+
+# project NAME sets: package, tarball, sha256, build and test (run by sh in the project's folder),
+# header (touched for the partial rebuild), volatile (an extended regular expression for files whose
+# bytes hold the date of the build, so that two native builds differ in them too), and answer and
+# wanted (a command that runs what was built, and what it prints).
+project() {
+    case $1 in
+    lua)
+        package=lua5.4
+        tarball=lua5.4_5.4.4.orig.tar.gz
+        sha256=164c7849653b80ae67bec4b7473b884bf5cc8d2dca05653475ec2ed27b9ebf61
+        build='make -j2 linux-noreadline'
+        test='make test'
+        header=src/lparser.h
+        volatile='^$'
+        answer="./src/lua -e 'print(_VERSION, 7 // 2, (\"x\"):rep(3))'"
+        wanted=$(printf 'Lua 5.4\t3\txxx')
+        ;;
+    zlib)
+        package=zlib
+        tarball=zlib_1.2.13.dfsg.orig.tar.bz2
+        sha256=71feb7947e3c00ef125f83b79a4e529bde31171e5babe48b391f06758d1ab0a1
+        build='./configure && make -j2'
+        test='make test'
+        header=inftrees.h
+        volatile='^\./configure\.log$'
+        answer='echo hello, zlib | ./minigzip | ./minigzip -d'
+        wanted='hello, zlib'
+        ;;
+    *)
+        echo "no such project: $1 (there are: $REAL_PROJECTS)" >&2
+        exit 2
+        ;;
+    esac
+}
+
+real_verified() { [ -f "$1" ] && [ "$(sha256sum <"$1" | cut -d ' ' -f 1)" = "$2" ]; }

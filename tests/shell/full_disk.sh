@@ -1,0 +1,51 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# Promise: a full disk below VRIFT_HOME is an error that says so, never a file with wrong bytes; with
+# space again, all goes on.
+. "${0%/*}/lib.sh"
+
+tree() { echo data >file && echo keep >kept; }
+
+# The small disk is a tmpfs in a mount namespace of its own, which the whole test moves into.
+if [ -z "${VRIFT_TEST_SMALL_DISK:-}" ] && [ -z "${VRIFT_TEST_INSIDE:-}" ]; then
+    export VRIFT_TEST_SMALL_DISK=1
+    [ "$(id -u)" = 0 ] || exec unshare -r -m sh "$0"
+    exec unshare -m sh "$0"
+fi
+
+# In native mode the small disk carries the view itself; otherwise the home behind it.
+if [ -z "${VRIFT_TEST_INSIDE:-}" ]; then
+    small=$VRIFT_HOME
+    [ "$MODE" = vrift ] || small=$OUTER
+    mkdir -p "$small"
+    mount -t tmpfs -o size=48m,mode=700 small "$small" || { not_ok 'a small disk is mounted'; exit 1; }
+fi
+
+filled() {
+    fails 'a write that does not fit fails' sh -c 'head -c 100000000 /dev/urandom >big 2>"$1"' sh "$T/err"
+    check 'and says that there is no space' grep -qi 'no space left' "$T/err"
+    size=$(stat -c %s big)
+    check "what fitted is the file's size ($size)" [ "$size" -lt 100000000 ]
+    is "$(head -c "$size" big | wc -c)" "$size" 'and is read'
+    is "$(cat file kept)" 'data
+keep' 'other files keep their bytes'
+    rm big
+}
+
+room_again() {
+    echo small >small
+    is "$(cat small)" small 'with space again, files are written'
+    expect ENOENT stat big
+}
+
+phases() {
+    in_view filled
+    in_view room_again
+}
+
+after() {
+    is "$(view_cat small)" small 'the bytes are there after the run'
+    only_in_view small
+    native || check 'the daemon answers' "$VRIFT" daemon status
+}
+main
