@@ -108,33 +108,28 @@ impl Script<'_> {
     /// `buffer` is the file's beginning, padded with NULs to the kernel's buffer length.
     fn parse(buffer: &[u8]) -> Option<Script<'_>> {
         let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+        let ends = |byte: &u8| blank(byte) || *byte == 0;
         let line = buffer.get(2..)?;
-        let end = match line.iter().position(|byte| matches!(byte, b'\n' | 0)) {
-            Some(at) if line.get(at) == Some(&b'\n') => at,
-            // No line end: a name that nothing ends may be cut short by the buffer, an argument may be.
-            stop => {
-                let limit = line.len().checked_sub(1)?;
-                let start = line.iter().position(|byte| !blank(byte))?;
-                let ended = |byte: &u8| blank(byte) || *byte == 0;
-                let _ = stop;
-                line.get(start..)?.iter().position(ended)?;
-                limit
+        let stop = line.iter().position(|byte| matches!(byte, b'\n' | 0));
+        let end = match stop.filter(|at| line.get(*at) == Some(&b'\n')) {
+            Some(at) => at,
+            // No line end: an argument may be cut short by the buffer, a name may not.
+            None => {
+                let name = line.iter().position(|byte| !blank(byte))?;
+                line.get(name..)?.iter().position(ends)?;
+                line.len() - 1
             }
         };
         let line = line.get(..end)?;
-        let line = match line.iter().rposition(|byte| !blank(byte)) {
-            Some(last) => line.get(..=last)?,
-            None => return None,
-        };
+        let line = line.get(..=line.iter().rposition(|byte| !blank(byte))?)?;
         let line = line.get(line.iter().position(|byte| !blank(byte))?..)?;
-        let name_len = line.iter().position(|byte| blank(byte) || *byte == 0).unwrap_or(line.len());
-        let (interpreter, rest) = line.split_at(name_len);
+        let (interpreter, rest) = line.split_at(line.iter().position(ends).unwrap_or(line.len()));
         let argument = match rest.first() {
             Some(separator) if *separator != 0 => rest
                 .iter()
                 .position(|byte| !blank(byte))
                 .and_then(|start| rest.get(start..))
-                .map(|text| text.split(|byte| *byte == 0).next().unwrap_or(text)),
+                .and_then(|text| text.split(|byte| *byte == 0).next()),
             _ => None,
         };
         (!interpreter.is_empty()).then_some(Script { interpreter, argument })
