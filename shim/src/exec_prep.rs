@@ -100,7 +100,10 @@ impl Target {
         // SAFETY: by contract.
         let (path, is_fd) = unsafe { (self.bytes(), self.is_fd()) };
         if is_fd {
-            return settled(|| locate_fd(self.dirfd, real));
+            return match settled(|| link_fd(self.dirfd, SEARCH, real))? {
+                Some(vnode) => Ok(Located::At(Some(vnode))),
+                None => Ok(Located::AsNamed),
+            };
         }
         let follow = self.flags & AT_SYMLINK_NOFOLLOW == 0;
         settled(|| match resolve_bytes(self.dirfd, path, follow, &Creds::effective(), real)? {
@@ -130,8 +133,10 @@ impl Target {
     }
 }
 
-fn locate_fd(fd: c_int, real: &mut PathText) -> Result<Located, Errno> {
-    let FdKind::View(vnode) = fds::identify(fd) else { return Ok(Located::AsNamed) };
+/// As [`link_inside`] for the file of an fd. None: it is not the view's, or has lost its name, and only the fd
+/// leads to the bytes.
+pub fn link_fd(fd: c_int, want: u32, real: &mut PathText) -> Result<Option<VnodeNo>, Errno> {
+    let FdKind::View(vnode) = fds::identify(fd) else { return Ok(None) };
     let named = view::read(|reader| {
         let slot = reader.slot(vnode)?;
         let (parent, dentry) = reader.naming_dentry(slot)?;
@@ -141,11 +146,7 @@ fn locate_fd(fd: c_int, real: &mut PathText) -> Result<Located, Errno> {
         let (parent, target) = (Attr::of(reader, parent), Some(Attr::of(reader, slot)));
         Some(Inside { parent, name, target, slash: false })
     })?;
-    match named {
-        Some(inside) => link_inside(&inside, SEARCH, real).map(|vnode| Located::At(Some(vnode))),
-        // Without a name only the fd has the bytes: the kernel runs them from it.
-        None => Ok(Located::AsNamed),
-    }
+    named.map(|inside| link_inside(&inside, want, real)).transpose()
 }
 
 /// Gives a regular file of the view a real name of its own, for exec (`want` is SEARCH) or for ld.so (READ).

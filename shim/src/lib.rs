@@ -9,10 +9,14 @@
 //! A hook sets errno as the C library would and leaves it alone on success.
 #![no_std]
 
+mod arena;
 mod content;
 mod creds;
 mod cwd;
 mod errno;
+mod envp;
+mod exec_image;
+mod exec_prep;
 mod fds;
 pub mod hooks;
 mod init;
@@ -20,6 +24,7 @@ mod raw;
 mod real;
 mod request;
 mod resolve;
+mod spawn_state;
 mod text;
 mod umask;
 mod view;

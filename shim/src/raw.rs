@@ -206,3 +206,18 @@ pub unsafe fn execve(path: &CStr, argv: *const *const c_char, envp: *const *cons
 pub fn lseek(fd: c_int, offset: i64, whence: c_int) -> Result<u64> {
     call!(SYS_lseek, fd, offset, whence).map(|at| at as u64)
 }
+
+/// Whether the caller may execute a file, by its effective ids. Kernels before 5.8 cannot say: then it may.
+pub fn may_execute(path: &CStr) -> Result<()> {
+    match call!(SYS_faccessat2, libc::AT_FDCWD, path.as_ptr(), libc::X_OK, libc::AT_EACCESS) {
+        Ok(_) | Err(libc::ENOSYS) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Whether the calling thread has told the kernel of its robust list, as the C library does for each process
+/// and thread that it starts. A child of vfork(2) or of a bare clone(2) has none.
+pub fn has_robust_list() -> bool {
+    let (mut head, mut len) = (0usize, 0usize);
+    call!(SYS_get_robust_list, 0, &mut head as *mut usize, &mut len as *mut usize).is_ok() && head != 0
+}

@@ -43,6 +43,7 @@ symbols! {
     removexattr lremovexattr fremovexattr
     execve execveat fexecve execv execvp execvpe posix_spawn posix_spawnp
     posix_spawn_file_actions_addopen posix_spawn_file_actions_addchdir_np
+    posix_spawn_file_actions_addfchdir_np posix_spawn_file_actions_destroy setenv
     system popen dlopen dlmopen chroot umask
     bind connect inotify_add_watch syscall
     malloc free realloc qsort strdup

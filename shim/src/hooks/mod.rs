@@ -3,12 +3,16 @@
 
 pub mod access;
 pub mod attrs;
+pub mod dl;
+pub mod env;
+pub mod exec;
 pub mod fd;
 pub mod links;
 pub mod names;
 pub mod open;
 pub mod other;
 pub mod paths;
+pub mod spawn;
 pub mod stat;
 pub mod stdio;
 pub mod times;

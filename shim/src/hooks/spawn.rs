@@ -9,21 +9,19 @@ use super::open::{Opened, open_at};
 use super::{hook, settled};
 use crate::arena::Arena;
 use crate::content;
-use crate::creds::{Creds, SEARCH};
+use crate::creds::{Creds, READ, SEARCH};
 use crate::envp;
-use crate::errno;
-use crate::exec_prep::{Prepared, Target, prepare};
-use crate::fds::{self, FdKind};
+use crate::exec_prep::{Prepared, Target, link_fd, prepare};
+use crate::fds;
 use crate::init;
 use crate::raw::{self, Errno};
-use crate::real::{Symbol, address, real};
+use crate::real::real;
 use crate::resolve::{Place, resolve_bytes};
 use crate::spawn_state::{Actions, Folder};
 use crate::text::{PathText, bytes_of};
 use crate::view;
 use core::ffi::{CStr, c_char, c_int, c_void};
 use libc::{AT_FDCWD, O_ACCMODE, O_CLOEXEC, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDONLY, O_TRUNC, mode_t, pid_t};
-use vrift_manifest::Content;
 
 type Strings = *const *const c_char;
 type Attributes = *const c_void;
@@ -153,48 +151,186 @@ fn failing(errno: Errno) -> Option<&'static CStr> {
     }
 }
 
-/// Where the path of an action leads.
-enum Routed {
+/// What the C library is told for an action with a path.
+enum Action {
     AsGiven,
-    /// To this real path.
-    At(PathText),
+    /// Another path, with the flags that are left for it.
+    At(PathText, c_int),
 }
 
-/// The real path for an open in the child, and the flags that are left for it.
-fn route_open(
-    actions: &mut Actions,
-    path: &[u8],
-    flags: c_int,
-    mode: mode_t,
-) -> Result<(Routed, c_int), Errno> {
-    let mut absolute = PathText::new();
-    let moved = actions.folder().absolute(path, &mut absolute)?;
-    let path = if moved { absolute.as_bytes() } else { path };
-    let creates = flags & (O_CREAT | O_TRUNC) != 0;
-    let follow = flags & O_NOFOLLOW == 0 && flags & (O_CREAT | O_EXCL) != O_CREAT | O_EXCL;
-    let mut elsewhere = PathText::new();
-    let place = resolve_bytes(AT_FDCWD, path, follow, &Creds::effective(), &mut elsewhere)?;
-    let inside = match place {
-        Place::Outside => return Ok((Routed::AsGiven, flags)),
-        Place::Elsewhere => return Ok((Routed::At(elsewhere), flags)),
-        Place::Inside(inside) => inside,
-    };
-    let mut named = PathText::new();
-    named.push(path);
+/// Finds the real path of an open in the child: the file is opened here, and the kernel's name of it taken.
+fn route_open(actions: &mut Actions, path: &CStr, flags: c_int, mode: mode_t) -> Result<Action, Errno> {
+    let (mut absolute, mut real) = (PathText::new(), PathText::new());
+    let moved = actions.folder().absolute(path.to_bytes(), &mut absolute)?;
+    let path = if moved { absolute.as_ptr() } else { path.as_ptr() };
     // SAFETY: a C string that outlives the call.
-    let fd = match unsafe { open_at(AT_FDCWD, named.as_ptr(), flags | O_CLOEXEC, mode, &mut elsewhere) }? {
+    let fd = match unsafe { open_at(AT_FDCWD, path, flags | O_CLOEXEC, mode, &mut real) }? {
         Opened::View(fd) => fd,
-        Opened::Real(..) => return Err(libc::ESTALE),
+        Opened::Real(_, beyond) if beyond == path => return Ok(Action::AsGiven),
+        Opened::Real(..) => return Ok(Action::At(real, flags)),
     };
-    let result = settled(|| match fds::identify(fd) {
-        FdKind::View(vnode) => real_of(&inside, vnode, flags).map(Routed::At),
-        FdKind::Outside => Err(libc::EIO),
-    });
-    if result.is_ok() && (creates || flags & O_ACCMODE != O_RDONLY) && actions.hold(fd) {
-        // Open until the actions are destroyed: a file that is being written keeps its staging name.
-    } else {
+    let writes = flags & O_ACCMODE != O_RDONLY;
+    let result = real_name(fd, writes, &mut real);
+    // A file that is being written has its staging name; as long as this fd is open it will not be sealed.
+    if result.is_err() || !writes || !actions.hold(fd) {
         raw::close(fd);
         fds::forget(fd);
     }
-    result.map(|routed| (routed, flags & !(O_CREAT | O_TRUNC | O_EXCL | O_NOFOLLOW)))
+    result.map(|()| Action::At(real, flags & !(O_CREAT | O_TRUNC | O_EXCL | O_NOFOLLOW)))
+}
+
+/// A real path by which the child can open the file of `fd`.
+fn real_name(fd: c_int, writes: bool, real: &mut PathText) -> Result<(), Errno> {
+    fds::path_of(fd, real)?;
+    // Written a moment ago: it would be sealed, and lose this name, at any time.
+    if !writes && real.as_bytes().starts_with(view::staging_prefix()?.as_bytes()) {
+        let mut link = PathText::new();
+        if matches!(settled(|| link_fd(fd, READ, &mut link)), Ok(Some(_))) {
+            *real = link;
+        }
+    }
+    Ok(())
+}
+
+hook! {
+    fn posix_spawn_file_actions_addopen(
+        actions: *mut Actions,
+        fd: c_int,
+        path: *const c_char,
+        flags: c_int,
+        mode: mode_t,
+    ) -> c_int {
+        let mut real = PathText::new();
+        let (mut path, mut flags) = (path, flags);
+        if init::in_view() && !path.is_null() {
+            // SAFETY: C's arguments.
+            let routed = unsafe { route_open(&mut *actions, CStr::from_ptr(path), flags, mode) };
+            match routed {
+                Ok(Action::AsGiven) => {}
+                Ok(Action::At(at, left)) => {
+                    real = at;
+                    (path, flags) = (real.as_ptr(), left);
+                }
+                Err(errno) => match failing(errno) {
+                    Some(nowhere) => (path, flags) = (nowhere.as_ptr(), O_RDONLY),
+                    None => return errno,
+                },
+            }
+        }
+        let result = real!(posix_spawn_file_actions_addopen(
+            actions: *mut Actions, fd: c_int, path: *const c_char, flags: c_int, mode: mode_t
+        ) -> c_int);
+        // The C library has a copy by now.
+        real.clear();
+        result
+    }
+}
+
+/// The real folder for a chdir in the child; None: as given.
+fn route_chdir(actions: &mut Actions, path: &[u8]) -> Result<Option<PathText>, Errno> {
+    let (mut absolute, mut real) = (PathText::new(), PathText::new());
+    let moved = actions.folder().absolute(path, &mut absolute)?;
+    let path = if moved { absolute.as_bytes() } else { path };
+    let creds = Creds::effective();
+    match resolve_bytes(AT_FDCWD, path, true, &creds, &mut real)? {
+        Place::Outside => {
+            actions.set_folder(actions.folder().then(path));
+            Ok(None)
+        }
+        Place::Elsewhere => {
+            actions.set_folder(Folder::of_real(real.as_bytes()));
+            Ok(Some(real))
+        }
+        Place::Inside(inside) => {
+            let attr = inside.existing()?;
+            if !attr.is_dir() {
+                return Err(libc::ENOTDIR);
+            }
+            if !attr.may(&creds, SEARCH) {
+                return Err(libc::EACCES);
+            }
+            content::mirror(attr.vnode)?;
+            actions.set_folder(Folder::View(attr.vnode));
+            view::mirror_path(attr.vnode).map(Some)
+        }
+    }
+}
+
+/// The whole of the two names of addchdir; newer C libraries have the second, all have the first.
+///
+/// # Safety
+/// As the C functions' arguments.
+unsafe fn add_chdir(actions: *mut Actions, path: *const c_char) -> c_int {
+    let mut real = PathText::new();
+    let mut path = path;
+    // SAFETY: C's argument.
+    if let (true, Some(bytes)) = (init::in_view(), unsafe { bytes_of(path) }) {
+        // SAFETY: C's argument.
+        match route_chdir(unsafe { &mut *actions }, bytes) {
+            Ok(None) => {}
+            Ok(Some(at)) => {
+                real = at;
+                path = real.as_ptr();
+            }
+            Err(errno) => match failing(errno) {
+                Some(nowhere) => path = nowhere.as_ptr(),
+                None => return errno,
+            },
+        }
+    }
+    let result =
+        real!(posix_spawn_file_actions_addchdir_np(actions: *mut Actions, path: *const c_char) -> c_int);
+    real.clear();
+    result
+}
+
+hook! {
+    fn posix_spawn_file_actions_addchdir_np(actions: *mut Actions, path: *const c_char) -> c_int {
+        // SAFETY: C's arguments.
+        unsafe { add_chdir(actions, path) }
+    }
+}
+
+hook! {
+    fn posix_spawn_file_actions_addchdir(actions: *mut Actions, path: *const c_char) -> c_int {
+        // SAFETY: C's arguments.
+        unsafe { add_chdir(actions, path) }
+    }
+}
+
+/// The whole of the two names of addfchdir: the fd of a folder of the view is a real folder's.
+///
+/// # Safety
+/// As the C functions' arguments.
+unsafe fn add_fchdir(actions: *mut Actions, fd: c_int) -> c_int {
+    let result = real!(posix_spawn_file_actions_addfchdir_np(actions: *mut Actions, fd: c_int) -> c_int);
+    if result == 0 && init::in_view() {
+        // SAFETY: C's argument.
+        unsafe { &mut *actions }.set_folder(Folder::of_fd(fd));
+    }
+    result
+}
+
+hook! {
+    fn posix_spawn_file_actions_addfchdir_np(actions: *mut Actions, fd: c_int) -> c_int {
+        // SAFETY: C's arguments.
+        unsafe { add_fchdir(actions, fd) }
+    }
+}
+
+hook! {
+    fn posix_spawn_file_actions_addfchdir(actions: *mut Actions, fd: c_int) -> c_int {
+        // SAFETY: C's arguments.
+        unsafe { add_fchdir(actions, fd) }
+    }
+}
+
+hook! {
+    fn posix_spawn_file_actions_destroy(actions: *mut Actions) -> c_int {
+        if init::in_view() {
+            // SAFETY: C's argument.
+            unsafe { &mut *actions }.release();
+        }
+        real!(posix_spawn_file_actions_destroy(actions: *mut Actions) -> c_int)
+    }
 }
