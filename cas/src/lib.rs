@@ -1,1 +1,26 @@
-//! Placeholder.
+//! Content-addressed blobs as plain files: staging, sealing and the hot tier, in front of the store.
+//!
+//! Lives here: which file under `$VRIFT_HOME` holds which bytes, when content counts as final, and how it
+//! moves between staging, hot tier and store. May be imported: statefs-journal. Must never appear here:
+//! names inside a view, the index, sockets, policy.
+//!
+//! `unsafe` and libc are confined to `sys`. Folders and their meaning: RFC 0001.
+#![deny(unsafe_code)]
+
+mod error;
+mod home;
+mod hot;
+mod ingest;
+mod lease;
+mod seal;
+mod staging;
+mod sys;
+mod unstored;
+
+pub use error::CasError;
+pub use home::Cas;
+pub use ingest::Ingested;
+pub use lease::LeaseSupport;
+pub use seal::{CommitOutcome, PrepareOutcome, Prepared, SealOutcome, Sealed};
+pub use staging::Access;
+pub use statefs_journal::BlobHash;

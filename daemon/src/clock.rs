@@ -14,8 +14,13 @@ pub struct Clock {
 
 impl Clock {
     pub fn open(scratch: &Path) -> io::Result<Clock> {
-        let scratch =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(scratch)?;
+        let scratch = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(scratch)?;
         Ok(Clock { scratch })
     }
 

@@ -1,1 +1,92 @@
-fn main(){}
+//! `vriftd`: the one process that owns a state folder.
+//!
+//! Lives here: sessions with clients, the authority over namespaces (journal first, then the index), staging and
+//! sealing, taking in and writing out real directories, recovery. May be imported: nothing imports this crate;
+//! it may use protocol, manifest, cas and statefs-journal. Must never appear here: path resolution for the
+//! preload library (it does its own), bytes on the block device (the store's), command-line output.
+//!
+//! `unsafe` is confined to `sys`, which owns descriptors that system calls made.
+#![deny(unsafe_code)]
+
+mod admin;
+mod args;
+mod base;
+mod checkpoint;
+mod clock;
+mod codec;
+mod connection;
+mod daemon;
+mod diff;
+mod doctor;
+mod export;
+mod folders;
+mod ingest;
+mod look;
+mod namespace;
+mod open;
+mod real_things;
+mod real_tree;
+mod record;
+mod recover;
+mod retry;
+mod run;
+mod sealing;
+mod serve;
+mod server;
+mod supervise;
+mod sys;
+mod take_in;
+mod tree;
+mod vnode_ops;
+mod walk;
+mod workers;
+
+use anyhow::{Context, Result};
+use args::Args;
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+
+/// Exit code for bad usage.
+const BAD_USAGE: u8 = 2;
+/// Exit code when the daemon cannot serve.
+const UNUSABLE: u8 = 3;
+
+fn main() -> ExitCode {
+    let args = match Args::parse(std::env::args_os().skip(1)) {
+        Ok(args) => args,
+        Err(error) => {
+            eprintln!("vriftd: {error}\n{}", args::USAGE);
+            return ExitCode::from(BAD_USAGE);
+        }
+    };
+    if args.help {
+        println!("{}", args::USAGE);
+        return ExitCode::SUCCESS;
+    }
+    match run(&args) {
+        Ok(code) => ExitCode::from(u8::try_from(code).unwrap_or(UNUSABLE)),
+        Err(error) => {
+            eprintln!("vriftd: {error:#}");
+            ExitCode::from(UNUSABLE)
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<i32> {
+    let home = match &args.home {
+        Some(home) => std::path::absolute(home).context("--home is not a path")?,
+        None => vrift_protocol::locate::home_dir().context("cannot tell where the state folder is")?,
+    };
+    if args.foreground || args.serve {
+        let filter = EnvFilter::try_from_env("VRIFT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .with_ansi(false)
+            .init();
+        serve::serve(args, &home)?;
+        return Ok(0);
+    }
+    let folders = folders::Folders::prepare(&home).context("cannot use the state folder")?;
+    supervise::supervise(args, &folders.home, &folders.in_runtime(vrift_protocol::names::LOG_FILE))
+}

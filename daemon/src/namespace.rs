@@ -28,6 +28,8 @@ pub struct Workspace {
     pub index: Index,
     /// Hash of the base table; None until the first ingest is complete.
     pub base: Option<[u8; 32]>,
+    /// Vnodes whose bytes are in the staging folder, with the sealed content they had before.
+    pub staged: HashMap<u64, Option<[u8; 32]>>,
     /// By connection: files changed since its run began.
     pub runs: HashMap<u64, HashSet<u64>>,
 }
@@ -35,15 +37,28 @@ pub struct Workspace {
 impl Workspace {
     /// Applies one change, growing the index as needed. The same for live requests and for replay.
     pub fn apply(&mut self, change: &Change<'_>) -> Result<Applied, Errno> {
+        let before = match change {
+            Change::SetContent { vnode, content: Content::Staged, .. } => self.sealed_hash(*vnode),
+            _ => None,
+        };
         loop {
             match self.try_apply(change) {
                 Ok(applied) => {
+                    self.note_staged(change, &applied, before);
                     self.note_changed(change, &applied);
                     return Ok(applied);
                 }
                 Err(OpError::Errno(errno)) => return Err(Errno::from_raw(errno)),
                 Err(OpError::Full) => self.index.grow().map_err(|error| errno_of(&error))?,
             }
+        }
+    }
+
+    /// The hash of a sealed vnode.
+    pub fn sealed_hash(&self, vnode: VnodeNo) -> Option<[u8; 32]> {
+        match self.index.attr(vnode)?.content {
+            Content::Sealed(hash) => Some(hash),
+            _ => None,
         }
     }
 
@@ -71,6 +86,26 @@ impl Workspace {
                 Applied::Done
             }
         })
+    }
+
+    fn note_staged(&mut self, change: &Change<'_>, applied: &Applied, before: Option<[u8; 32]>) {
+        match (change, applied) {
+            (Change::Make { new, .. }, Applied::Vnode(vnode)) if new.content == Content::Staged => {
+                self.staged.insert(vnode.0, None);
+            }
+            (Change::SetContent { vnode, content: Content::Staged, .. }, _) => {
+                self.staged.entry(vnode.0).or_insert(before);
+            }
+            (Change::SetContent { vnode, .. }, _) => {
+                self.staged.remove(&vnode.0);
+            }
+            (_, Applied::Unlinked(unlinked) | Applied::Renamed(Renamed { replaced: Some(unlinked), .. }))
+                if unlinked.last =>
+            {
+                self.staged.remove(&unlinked.vnode.0);
+            }
+            _ => {}
+        }
     }
 
     fn note_changed(&mut self, change: &Change<'_>, applied: &Applied) {
@@ -155,6 +190,11 @@ pub struct Namespaces {
     /// Set when a change could not be made durable or applied: nothing more is changed until a restart
     /// has read the journal again.
     pub broken: Option<String>,
+    /// New workspaces that are being read in: their records are in the journal, they are not here.
+    pub fresh: u32,
+    /// (workspace, vnode) whose staging file is being sealed right now: opening it for writing would wait
+    /// for the lease.
+    pub sealing: HashSet<(u32, u64)>,
 }
 
 impl Namespaces {
@@ -249,6 +289,7 @@ pub fn begin(new: &NewWorkspace<'_>, places: &dyn Places) -> std::io::Result<Wor
         view: new.view.to_vec(),
         index: Index::create(&path, &params)?,
         base: None,
+        staged: HashMap::new(),
         runs: HashMap::new(),
     })
 }

@@ -66,27 +66,30 @@ mod kind {
 const WHAT: &str = "journal record";
 
 impl Record<'_> {
-    pub fn encode(&self) -> Vec<u8> {
+    /// The store's record kind, and the payload.
+    pub fn encode(&self) -> (u8, Vec<u8>) {
         let mut to = Encoder(Vec::with_capacity(160));
-        match self {
+        let kind = match self {
             Record::Workspace(new) => {
-                to.u8(kind::WORKSPACE).u32(new.id).text(new.name).text(new.view);
+                to.u32(new.id).text(new.name).text(new.view);
                 to.u32(new.root_mode).u32(new.root_uid).u32(new.root_gid).i64(new.root_time_ns);
+                kind::WORKSPACE
             }
             Record::Base { workspace, hash } => {
-                to.u8(kind::BASE).u32(*workspace).raw(hash);
+                to.u32(*workspace).raw(hash);
+                kind::BASE
             }
             Record::Change { workspace, origin, change } => {
-                to.u8(change.kind()).u32(*workspace).u64(origin.client_id).u64(origin.request_id);
+                to.u32(*workspace).u64(origin.client_id).u64(origin.request_id);
                 change.encode(&mut to);
+                change.kind()
             }
-        }
-        to.0
+        };
+        (kind, to.0)
     }
 
-    pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Malformed> {
-        let mut from = Decoder::new(bytes, WHAT);
-        let kind = from.u8()?;
+    pub fn decode(kind: u8, payload: &[u8]) -> Result<Record<'_>, Malformed> {
+        let mut from = Decoder::new(payload, WHAT);
         let workspace = from.u32()?;
         let record = match kind {
             kind::WORKSPACE => Record::Workspace(NewWorkspace {
@@ -161,9 +164,8 @@ impl<'a> Change<'a> {
                 let size = from.u64()?;
                 let [atime_ns, mtime_ns, ctime_ns] = [from.i64()?, from.i64()?, from.i64()?];
                 let (content, target) = (decode_content(from)?, from.text()?);
-                let new = NewVnode {
-                    mode, uid, gid, rdev, size, atime_ns, mtime_ns, ctime_ns, content, target,
-                };
+                let new =
+                    NewVnode { mode, uid, gid, rdev, size, atime_ns, mtime_ns, ctime_ns, content, target };
                 Change::Make { at, dir, name, new, now_ns }
             }
             kind::LINK => {
@@ -186,9 +188,7 @@ impl<'a> Change<'a> {
                 let vnode = VnodeNo(from.u64()?);
                 let (size, blocks) = (from.u64()?, from.u64()?);
                 let (mtime_ns, ctime_ns) = (from.i64()?, from.i64()?);
-                Change::SetContent {
-                    vnode, content: decode_content(from)?, size, blocks, mtime_ns, ctime_ns,
-                }
+                Change::SetContent { vnode, content: decode_content(from)?, size, blocks, mtime_ns, ctime_ns }
             }
             _ => return Err(from.bad()),
         })
@@ -215,12 +215,7 @@ fn decode_content(from: &mut Decoder<'_>) -> Result<Content, Malformed> {
 /// A bit for each attribute that is set, then their values in the order of the bits.
 fn encode_set(to: &mut Encoder, set: &SetAttr) {
     let words = [set.mode, set.uid, set.gid];
-    let longs = [
-        set.size.map(u64::cast_signed),
-        set.atime_ns,
-        set.mtime_ns,
-        set.ctime_ns,
-    ];
+    let longs = [set.size.map(u64::cast_signed), set.atime_ns, set.mtime_ns, set.ctime_ns];
     let present = words.iter().map(Option::is_some).chain(longs.iter().map(Option::is_some));
     let bits = present.enumerate().fold(0u8, |bits, (bit, is_set)| bits | u8::from(is_set) << bit);
     to.u8(bits);
@@ -260,8 +255,16 @@ mod tests {
 
     fn examples() -> Vec<Record<'static>> {
         let new = NewVnode {
-            mode: 0o100644, uid: 1, gid: 2, rdev: 3, size: 4, atime_ns: 5, mtime_ns: -6, ctime_ns: 7,
-            content: Content::Sealed([9; 32]), target: b"where",
+            mode: 0o100644,
+            uid: 1,
+            gid: 2,
+            rdev: 3,
+            size: 4,
+            atime_ns: 5,
+            mtime_ns: -6,
+            ctime_ns: 7,
+            content: Content::Sealed([9; 32]),
+            target: b"where",
         };
         let dir = VnodeNo(1);
         let set = SetAttr { gid: Some(7), mtime_ns: Some(-1), ..SetAttr::default() };
@@ -273,7 +276,12 @@ mod tests {
             Change::Rename { dir, name: b"d", dir2: VnodeNo(2), name2: b"e", flags: 1, now_ns: 5 },
             Change::SetAttr { vnode: VnodeNo(3), set },
             Change::SetContent {
-                vnode: VnodeNo(3), content: Content::Staged, size: 1, blocks: 2, mtime_ns: 3, ctime_ns: 4,
+                vnode: VnodeNo(3),
+                content: Content::Staged,
+                size: 1,
+                blocks: 2,
+                mtime_ns: 3,
+                ctime_ns: 4,
             },
         ];
         let origin = Origin { client_id: u64::MAX, request_id: 12 };
@@ -281,7 +289,13 @@ mod tests {
             changes.into_iter().map(|change| Record::Change { workspace: 3, origin, change }).collect();
         all.push(Record::Base { workspace: 1, hash: [1; 32] });
         all.push(Record::Workspace(NewWorkspace {
-            id: 1, name: b"w", view: b"/v", root_mode: 0o755, root_uid: 0, root_gid: 0, root_time_ns: 1,
+            id: 1,
+            name: b"w",
+            view: b"/v",
+            root_mode: 0o755,
+            root_uid: 0,
+            root_gid: 0,
+            root_time_ns: 1,
         }));
         all
     }
@@ -289,8 +303,8 @@ mod tests {
     #[test]
     fn every_record_is_read_back_as_it_was_written() {
         for record in examples() {
-            let bytes = record.encode();
-            let again = Record::decode(&bytes).map(|record| format!("{record:?}"));
+            let (kind, bytes) = record.encode();
+            let again = Record::decode(kind, &bytes).map(|record| format!("{record:?}"));
             assert_eq!(again, Ok(format!("{record:?}")));
         }
     }
@@ -298,12 +312,12 @@ mod tests {
     #[test]
     fn a_cut_or_lengthened_record_is_refused() {
         for record in examples() {
-            let mut bytes = record.encode();
+            let (kind, mut bytes) = record.encode();
             for len in 0..bytes.len() {
-                assert!(Record::decode(&bytes[..len]).is_err(), "{record:?} cut to {len}");
+                assert!(Record::decode(kind, &bytes[..len]).is_err(), "{record:?} cut to {len}");
             }
             bytes.push(0);
-            assert!(Record::decode(&bytes).is_err());
+            assert!(Record::decode(kind, &bytes).is_err());
         }
     }
 }

@@ -3,9 +3,9 @@
 use crate::args::Args;
 use anyhow::{Context, Result};
 use nix::sys::signal::{SigSet, Signal, kill};
-use nix::unistd::{Pid, setsid};
+use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, setsid};
 use std::collections::VecDeque;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -23,6 +23,7 @@ const YOUNG_PAUSE: Duration = Duration::from_millis(50);
 pub fn supervise(args: &Args, home: &Path, log: &Path) -> Result<i32> {
     // Fails only for a group leader, which is detached from its starter's group anyway.
     let _ = setsid();
+    detach_stdio(log)?;
     let mut signals = SigSet::empty();
     for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
         signals.add(signal);
@@ -33,7 +34,7 @@ pub fn supervise(args: &Args, home: &Path, log: &Path) -> Result<i32> {
     let mut deaths = VecDeque::new();
     loop {
         let started = Instant::now();
-        let mut child = start(home, log, ready_fd)?;
+        let mut child = start(home, ready_fd)?;
         if let Some(fd) = ready_fd.take() {
             let _ = nix::unistd::close(fd);
         }
@@ -54,12 +55,20 @@ pub fn supervise(args: &Args, home: &Path, log: &Path) -> Result<i32> {
     }
 }
 
-fn start(home: &Path, log: &Path, ready_fd: Option<i32>) -> Result<Child> {
+/// From here on messages go to the log, and the starter's terminal or pipes are let go.
+fn detach_stdio(log: &Path) -> Result<()> {
     let out = OpenOptions::new().create(true).append(true).mode(0o600).open(log);
     let out = out.with_context(|| format!("cannot open the log {}", log.display()))?;
-    let mut command = Command::new("/proc/self/exe");
+    dup2_stdin(File::open("/dev/null")?)?;
+    dup2_stdout(&out)?;
+    dup2_stderr(&out)?;
+    Ok(())
+}
+
+fn start(home: &Path, ready_fd: Option<i32>) -> Result<Child> {
+    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    let mut command = Command::new(program);
     command.arg("--serve").arg("--home").arg(home).current_dir("/").stdin(Stdio::null());
-    command.stdout(out.try_clone()?).stderr(out);
     if let Some(fd) = ready_fd {
         command.arg("--ready-fd").arg(fd.to_string());
     }

@@ -1,7 +1,7 @@
 //! The blocking client of the command line: connect, say hello, send a request, read its answer.
 
 use crate::admin::{AdminReply, AdminRequest};
-use crate::frame::{FLAG_MORE, FLAG_REPLY, FrameHeader, HEADER_LEN, MAX_FRAME_LEN, Op};
+use crate::frame::{FLAG_MORE, FLAG_REPLY, FrameError, FrameHeader, HEADER_LEN, MAX_FRAME_LEN, Op};
 use crate::vnode_op::Hello;
 use nix::errno::Errno;
 use nix::sys::socket::{
@@ -23,6 +23,8 @@ pub enum ClientError {
     Io(#[from] Errno),
     #[error("the daemon sent a frame that this build does not understand: {0}")]
     Frame(String),
+    #[error("the daemon speaks protocol version {0}")]
+    Version(u16),
     #[error("the request is {len} bytes long; at most {max} fit a frame")]
     TooLong { len: usize, max: usize },
 }
@@ -90,8 +92,10 @@ impl Client {
         if len == 0 {
             return Err(ClientError::Closed);
         }
-        let (header, _, body) = FrameHeader::parse(&self.buffer[..len])
-            .map_err(|error| ClientError::Frame(format!("{error:?}")))?;
+        let (header, _, body) = FrameHeader::parse(&self.buffer[..len]).map_err(|error| match error {
+            FrameError::Version(version) => ClientError::Version(version),
+            other => ClientError::Frame(format!("{other:?}")),
+        })?;
         if header.flags.get() & FLAG_REPLY == 0 {
             return Err(ClientError::Frame("not a reply".into()));
         }

@@ -1,5 +1,8 @@
 //! Names that several processes must agree on.
 
+/// Version of the store's on-disk format, as its superblocks carry it.
+pub const STORE_FORMAT_VERSION: u32 = 1;
+
 /// Set by `vrift run` and `vrift env`: absolute path at which the workspace is seen.
 pub const ENV_VIEW: &str = "VRIFT_VIEW";
 /// The workspace's runtime folder (`.../w/WS`), where the index and the counters are.

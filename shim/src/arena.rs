@@ -67,7 +67,11 @@ impl Arena {
 
     /// An array of `count` pointers.
     pub fn pointers(&self, count: usize) -> Result<Pointers, Errno> {
-        Ok(Pointers { start: self.words(count.checked_add(1).ok_or(libc::E2BIG)?)?.cast(), len: 0, room: count })
+        Ok(Pointers {
+            start: self.words(count.checked_add(1).ok_or(libc::E2BIG)?)?.cast(),
+            len: 0,
+            room: count,
+        })
     }
 }
 

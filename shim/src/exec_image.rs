@@ -19,7 +19,12 @@ impl Head {
     /// Reads the file at (dirfd, path), which must be a real one.
     pub fn read(dirfd: c_int, path: &CStr) -> Result<Head, Errno> {
         // O_NONBLOCK: a fifo must not hold the call up.
-        let fd = raw::openat(dirfd, path, libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY, 0)?;
+        let fd = raw::openat(
+            dirfd,
+            path,
+            libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY,
+            0,
+        )?;
         let head = raw::fstat(fd).and_then(|stat| {
             let mut head = Head { bytes: [0; HEAD_LEN], len: 0, stat };
             if stat.st_mode & libc::S_IFMT == libc::S_IFREG {

@@ -34,16 +34,37 @@ pub struct Target {
 pub enum Prepared {
     /// With what the caller gave.
     AsGiven,
-    /// With the path in `real` and these arguments.
+    /// With the image's path and these arguments.
     At(*const *const c_char),
+}
+
+/// The program that the kernel is to run.
+pub struct Image {
+    /// Its real path, unless it is what the caller gave.
+    pub path: PathText,
+    /// Its folder in the view.
+    pub folder: Option<VnodeNo>,
+}
+
+impl Image {
+    pub const fn new() -> Image {
+        Image { path: PathText::new(), folder: None }
+    }
 }
 
 /// Where a target is.
 enum Located {
     /// Outside the view: the caller's (dirfd, path) names it.
     AsNamed,
-    /// At the path in `real`; the vnode if it is in the view.
-    At(Option<VnodeNo>),
+    /// At the path in `real`; what it is if it is in the view.
+    At(Option<Linked>),
+}
+
+/// A file of the view that has a real name.
+#[derive(Clone, Copy)]
+pub struct Linked {
+    pub vnode: VnodeNo,
+    pub folder: VnodeNo,
 }
 
 impl Target {
@@ -101,7 +122,7 @@ impl Target {
         let (path, is_fd) = unsafe { (self.bytes(), self.is_fd()) };
         if is_fd {
             return match settled(|| link_fd(self.dirfd, SEARCH, real))? {
-                Some(vnode) => Ok(Located::At(Some(vnode))),
+                Some(linked) => Ok(Located::At(Some(linked))),
                 None => Ok(Located::AsNamed),
             };
         }
@@ -110,8 +131,8 @@ impl Target {
             Place::Outside => Ok(Located::AsNamed),
             Place::Elsewhere => Ok(Located::At(None)),
             Place::Inside(inside) => {
-                let vnode = link_inside(&inside, SEARCH, real)?;
-                Ok(Located::At(Some(vnode)))
+                let linked = link_inside(&inside, SEARCH, real)?;
+                Ok(Located::At(Some(linked)))
             }
         })
     }
@@ -135,7 +156,7 @@ impl Target {
 
 /// As [`link_inside`] for the file of an fd. None: it is not the view's, or has lost its name, and only the fd
 /// leads to the bytes.
-pub fn link_fd(fd: c_int, want: u32, real: &mut PathText) -> Result<Option<VnodeNo>, Errno> {
+pub fn link_fd(fd: c_int, want: u32, real: &mut PathText) -> Result<Option<Linked>, Errno> {
     let FdKind::View(vnode) = fds::identify(fd) else { return Ok(None) };
     let named = view::read(|reader| {
         let slot = reader.slot(vnode)?;
@@ -151,7 +172,7 @@ pub fn link_fd(fd: c_int, want: u32, real: &mut PathText) -> Result<Option<Vnode
 
 /// Gives a regular file of the view a real name of its own, for exec (`want` is SEARCH) or for ld.so (READ).
 /// The name is put into `real`. ESTALE: what was found is no longer there, resolve again.
-pub fn link_inside(inside: &Inside, want: u32, real: &mut PathText) -> Result<VnodeNo, Errno> {
+pub fn link_inside(inside: &Inside, want: u32, real: &mut PathText) -> Result<Linked, Errno> {
     let attr = inside.existing()?;
     if attr.is_symlink() {
         return Err(libc::ELOOP);
@@ -162,25 +183,35 @@ pub fn link_inside(inside: &Inside, want: u32, real: &mut PathText) -> Result<Vn
     if want == SEARCH && attr.mode & (libc::S_ISUID | libc::S_ISGID) != 0 {
         warn(inside.name.as_bytes(), b"has the set-user-ID bit, which means nothing in a view");
     }
-    let name = inside.name.as_bytes();
-    let mut request = Request::new(Op::ExecLink);
-    request.body.dir = U64::new(inside.parent.vnode.0);
-    request.body.vnode = U64::new(attr.vnode.0);
-    request.name = name;
-    match request.send() {
-        Ok((_, fd)) => fd.map_or((), raw::close),
-        Err(libc::ENOENT | libc::EAGAIN) => return Err(libc::ESTALE),
-        Err(errno) => return Err(errno),
-    }
-    *real = view::mirror_path(inside.parent.vnode)?;
+    let (folder, name) = (inside.parent.vnode, inside.name.as_bytes());
+    exec_link(folder, attr.vnode, name)?;
+    view::mirror_path_into(folder, real)?;
     real.push(b"/");
     real.push(name);
-    if real.overflowed() { Err(libc::ENAMETOOLONG) } else { Ok(attr.vnode) }
+    if real.overflowed() { Err(libc::ENAMETOOLONG) } else { Ok(Linked { vnode: attr.vnode, folder }) }
+}
+
+/// Has the daemon make the link `name` in a mirror folder. ESTALE as above.
+pub fn exec_link(folder: VnodeNo, vnode: VnodeNo, name: &[u8]) -> Result<(), Errno> {
+    let mut request = Request::new(Op::ExecLink);
+    request.body.dir = U64::new(folder.0);
+    request.body.vnode = U64::new(vnode.0);
+    request.name = name;
+    match request.send() {
+        Ok((_, fd)) => {
+            if let Some(fd) = fd {
+                raw::close(fd);
+            }
+            Ok(())
+        }
+        Err(libc::ENOENT | libc::EAGAIN) => Err(libc::ESTALE),
+        Err(errno) => Err(errno),
+    }
 }
 
 /// As [`link_inside`] for a library at `path`. None: not in the view; `real` has the path to go on with if
 /// it was reached by way of the view.
-pub fn link_library(path: &[u8], real: &mut PathText) -> Result<Option<VnodeNo>, Errno> {
+pub fn link_library(path: &[u8], real: &mut PathText) -> Result<Option<Linked>, Errno> {
     settled(|| {
         real.clear();
         match resolve_bytes(AT_FDCWD, path, true, &Creds::effective(), real)? {
@@ -254,16 +285,17 @@ impl Front {
     }
 }
 
-/// Finds what is to be executed. `real` and `arena` hold what the result refers to.
+/// Finds what is to be executed. `image` and `arena` hold what the result refers to.
 ///
 /// # Safety
 /// `target.path` is null or a C string, `argv` null or a null-terminated array of C strings.
 pub unsafe fn prepare(
     target: Target,
     argv: *const *const c_char,
-    real: &mut PathText,
+    image: &mut Image,
     arena: &Arena,
 ) -> Result<Prepared, Errno> {
+    let real = &mut image.path;
     if target.path.is_null() {
         return Ok(Prepared::AsGiven);
     }
@@ -290,10 +322,13 @@ pub unsafe fn prepare(
             if !moved {
                 return Ok(Prepared::AsGiven);
             }
-            if matches!(located, Located::AsNamed) {
-                real.clear();
-                // SAFETY: as above.
-                real.push(unsafe { target.bytes() });
+            match located {
+                Located::At(linked) => image.folder = linked.map(|linked| linked.folder),
+                Located::AsNamed => {
+                    real.clear();
+                    // SAFETY: as above.
+                    real.push(unsafe { target.bytes() });
+                }
             }
             if front.len == 0 {
                 return Ok(Prepared::At(argv));
@@ -303,7 +338,7 @@ pub unsafe fn prepare(
         };
         if front.len == 0 {
             let vnode = match located {
-                Located::At(vnode) => vnode,
+                Located::At(linked) => linked.map(|linked| linked.vnode),
                 Located::AsNamed => None,
             };
             // SAFETY: as above.

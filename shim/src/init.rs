@@ -69,6 +69,8 @@ fn start(envp: *const *const c_char) {
     // SAFETY: STATE is BUSY: this thread alone writes.
     let settings = unsafe { &mut *SETTINGS.0.get() };
     read_environment(settings, envp);
+    // SAFETY: the environment as the program starts with it.
+    unsafe { crate::libraries::restore(envp.cast_mut().cast()) };
     STATE.store(READY, Ordering::Release);
 }
 

@@ -2,7 +2,7 @@
 //! errno and need no symbol. Each returns the kernel's value or the errno.
 
 use core::arch::asm;
-use core::ffi::{CStr, c_char, c_int};
+use core::ffi::{CStr, c_int};
 
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
 compile_error!("the preload library is written for x86-64 Linux");
@@ -192,15 +192,6 @@ pub unsafe fn recvmsg(fd: c_int, message: &mut libc::msghdr, flags: c_int) -> Re
 
 pub fn fchdir(fd: c_int) -> Result<()> {
     call!(SYS_fchdir, fd).map(drop)
-}
-
-/// # Safety
-/// `argv` and `envp` are null-terminated arrays of C strings. Returns only with an error.
-pub unsafe fn execve(path: &CStr, argv: *const *const c_char, envp: *const *const c_char) -> Errno {
-    match call!(SYS_execve, path.as_ptr(), argv, envp) {
-        Err(errno) => errno,
-        Ok(_) => libc::EINVAL,
-    }
 }
 
 pub fn lseek(fd: c_int, offset: i64, whence: c_int) -> Result<u64> {

@@ -59,18 +59,22 @@ fn state() -> Result<&'static ForkState, Errno> {
 
 /// Whether this is a child that shares its parent's memory (vfork(2), CLONE_VM): it must leave no trace in
 /// caches that describe the process.
+///
+/// The first to ask writes the process's number into the page. That must not be such a child, which would make
+/// its parent look like one ever after. The C library tells the kernel of a robust list for every process and
+/// thread that it starts, and fork(2) in the child does so again; vfork(2) does not, and the kernel hands none
+/// on. Where the C library has none to tell (before 2.34, programs without threads), nobody writes and all
+/// processes count as such children, which costs them only their caches.
 pub fn shares_memory() -> bool {
-    let Ok(state) = state() else { return false };
+    let Ok(state) = state() else { return true };
     let pid = raw::getpid();
-    match state.pid.compare_exchange(0, pid, Ordering::Relaxed, Ordering::Relaxed) {
-        Ok(_) => false,
-        Err(known) => known != pid,
+    match state.pid.load(Ordering::Relaxed) {
+        0 if raw::has_robust_list() => {
+            state.pid.store(pid, Ordering::Relaxed);
+            false
+        }
+        known => known != pid,
     }
-}
-
-/// Remembers whose memory this is; before the first vfork of a process.
-pub fn note_process() {
-    let _ = shares_memory();
 }
 
 /// Whether `fd` is the connection: programs that close what they do not know must not close it.
@@ -127,7 +131,9 @@ impl<'a> Request<'a> {
                 Err(_) => raw::sched_yield(),
             }
         }
-        let result = self.send_over(&Line::Shared(state));
+        let line = Line::Shared { state, child: AtomicI32::new(0) };
+        let result = self.send_over(&line);
+        line.leave();
         state.lock.store(0, Ordering::Release);
         result
     }
@@ -199,14 +205,16 @@ impl<'a> Request<'a> {
 
 /// The process's connection, or one for a single request.
 enum Line<'a> {
-    Shared(&'a ForkState),
+    /// `child`: in a child that shares memory but has fds of its own, the fd + 1 of the connection that it made
+    /// for this request; -1: its parent's is not to be used. The parent must not take such an fd for its own.
+    Shared { state: &'a ForkState, child: AtomicI32 },
     Own { fd: AtomicI32, client_id: u64 },
 }
 
 impl Line<'_> {
     fn next_id(&self) -> u64 {
         match self {
-            Line::Shared(state) => state.next_id.fetch_add(1, Ordering::Relaxed) + 1,
+            Line::Shared { state, .. } => state.next_id.fetch_add(1, Ordering::Relaxed) + 1,
             Line::Own { .. } => 1,
         }
     }
@@ -214,7 +222,7 @@ impl Line<'_> {
     fn client_id(&self) -> u64 {
         match self {
             Line::Own { client_id, .. } => *client_id,
-            Line::Shared(state) => match state.client_id.load(Ordering::Relaxed) {
+            Line::Shared { state, .. } => match state.client_id.load(Ordering::Relaxed) {
                 0 => {
                     let id = raw::random_u64() | 1;
                     state.client_id.store(id, Ordering::Relaxed);
@@ -236,9 +244,18 @@ impl Line<'_> {
                 }
                 fd => Ok(fd - 1),
             },
-            Line::Shared(state) => {
+            Line::Shared { state, child } => {
+                let own = child.load(Ordering::Relaxed);
+                if own > 0 {
+                    return Ok(own - 1);
+                }
                 let fd = state.fd.load(Ordering::Relaxed) - 1;
-                if fd >= 0 && is_socket(fd, state.inode.load(Ordering::Relaxed)) {
+                if own == 0 && fd >= 0 && is_socket(fd, state.inode.load(Ordering::Relaxed)) {
+                    return Ok(fd);
+                }
+                if shares_memory() {
+                    let (fd, _) = connect(self.client_id())?;
+                    child.store(fd + 1, Ordering::Relaxed);
                     return Ok(fd);
                 }
                 close_inherited();
@@ -252,6 +269,15 @@ impl Line<'_> {
         }
     }
 
+    /// After the request.
+    fn leave(&self) {
+        if let Line::Shared { child, .. } = self
+            && child.load(Ordering::Relaxed) > 0
+        {
+            self.disconnect();
+        }
+    }
+
     fn disconnect(&self) {
         match self {
             Line::Own { fd, .. } => {
@@ -260,7 +286,13 @@ impl Line<'_> {
                     raw::close(fd - 1);
                 }
             }
-            Line::Shared(state) => {
+            Line::Shared { child, .. } if shares_memory() => {
+                let fd = child.swap(-1, Ordering::Relaxed) - 1;
+                if fd >= 0 {
+                    raw::close(fd);
+                }
+            }
+            Line::Shared { state, .. } => {
                 let fd = state.fd.swap(0, Ordering::Relaxed) - 1;
                 if fd >= 0 && is_socket(fd, state.inode.load(Ordering::Relaxed)) {
                     raw::close(fd);
@@ -272,10 +304,10 @@ impl Line<'_> {
 }
 
 /// A forked child has its parent's connection open: it is of no use to it and must not keep the parent's
-/// session alive. A child that shares memory must leave it.
+/// session alive. Not called in a child that shares memory.
 fn close_inherited() {
     let fd = INHERITED_FD.load(Ordering::Relaxed) - 1;
-    if fd >= 0 && !shares_memory() && is_socket(fd, INHERITED_INODE.load(Ordering::Relaxed)) {
+    if fd >= 0 && is_socket(fd, INHERITED_INODE.load(Ordering::Relaxed)) {
         raw::close(fd);
     }
 }

@@ -92,6 +92,7 @@ impl Inside {
 }
 
 /// Where a path leads.
+#[expect(clippy::large_enum_variant, reason = "there is no heap to put it on")]
 pub enum Place {
     /// Out of the view (or this process is in none): the call goes on as it is.
     Outside,
@@ -275,6 +276,7 @@ fn normalised(path: &[u8]) -> PathText {
     text
 }
 
+#[expect(clippy::large_enum_variant, reason = "there is no heap to put it on")]
 enum Walked {
     Inside(Inside),
     /// The walk went out of the view, to the absolute path in `elsewhere`.

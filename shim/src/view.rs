@@ -249,13 +249,7 @@ fn made(fill: impl FnOnce(&mut PathText) -> Result<(), Errno>) -> Result<PathTex
     Ok(path)
 }
 
-pub fn hot_path(hash: &[u8; 32]) -> Result<PathText, Errno> {
-    made(|path| hot_path_into(hash, path))
-}
 
-pub fn staging_path(vnode: VnodeNo) -> Result<PathText, Errno> {
-    made(|path| staging_path_into(vnode, path))
-}
 
 pub fn mirror_path(vnode: VnodeNo) -> Result<PathText, Errno> {
     made(|path| mirror_path_into(vnode, path))

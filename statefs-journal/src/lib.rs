@@ -1,1 +1,27 @@
-//! Placeholder.
+//! A durable store on one block device: superblocks, journal, checkpoints and blob extents.
+//!
+//! Lives here: the [`BlockDevice`] trait and its file, memory and fault-injecting devices, and [`Store`],
+//! which keeps a client's journal records, the client's checkpoint and content-addressed blobs.
+//! May be imported: hashing, checksums and the standard library; nothing else of vrift.
+//! Must never appear here: paths inside a view, vnodes, sockets, policy. The client's records are opaque.
+//!
+//! Every byte on the device is described in `docs/spec/store.md`. `unsafe` is confined to `sys`.
+#![deny(unsafe_code)]
+
+mod alloc;
+mod checkpoint;
+pub mod device;
+mod error;
+mod journal;
+pub mod layout;
+mod pack;
+mod replay;
+mod store;
+mod sys;
+mod table;
+mod types;
+
+pub use device::{BlockDevice, FileDevice, MemDevice};
+pub use error::StoreError;
+pub use store::{FormatOptions, Replay, Stats, Store};
+pub use types::{BlobHash, BlockNo, DevOffset, Epoch, Seq, StoreId};

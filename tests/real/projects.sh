@@ -5,18 +5,22 @@ REAL_PROJECTS='lua zlib'
 REAL_HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 REAL_SRC=${REAL_SRC:-$REAL_HERE/../../target/real-src}
 
-# project NAME sets: package, tarball, sha256, build and test (run by sh in the project's folder),
-# header (touched for the partial rebuild), volatile (an extended regular expression for files whose
-# bytes hold the date of the build, so that two native builds differ in them too), and answer and
-# wanted (a command that runs what was built, and what it prints).
+# project NAME sets
+#   package, tarball, sha256
+#   build, test    run by sh in the project's folder
+#   header, remake the header that is touched for the partial rebuild, and that rebuild
+#   volatile       an extended regular expression for files whose bytes hold the date of the build,
+#                  so that two native builds differ in them too
+#   answer, wanted a command that runs what was built, and what it prints
 project() {
     case $1 in
     lua)
         package=lua5.4
         tarball=lua5.4_5.4.4.orig.tar.gz
         sha256=164c7849653b80ae67bec4b7473b884bf5cc8d2dca05653475ec2ed27b9ebf61
-        build='make -j2 linux-noreadline'
+        build='make -j2 -C src linux-noreadline'
         test='make test'
+        remake=$build
         header=src/lparser.h
         volatile='^$'
         answer="./src/lua -e 'print(_VERSION, 7 // 2, (\"x\"):rep(3))'"
@@ -28,6 +32,7 @@ project() {
         sha256=71feb7947e3c00ef125f83b79a4e529bde31171e5babe48b391f06758d1ab0a1
         build='./configure && make -j2'
         test='make test'
+        remake='make -j2'
         header=inftrees.h
         volatile='^\./configure\.log$'
         answer='echo hello, zlib | ./minigzip | ./minigzip -d'

@@ -1,1 +1,76 @@
-fn main(){}
+//! Developer commands of vrift: `cargo xtask build|demo|test|bench|install|tidy`.
+//!
+//! Lives here: what runs cargo, the test programs and the built binaries, and the static checks of the
+//! workspace. May be imported: nothing of vrift itself; the binaries are used as a user would.
+#![forbid(unsafe_code)]
+
+mod bench;
+mod build;
+mod checks;
+mod demo;
+mod install;
+mod packages;
+mod process;
+mod suite;
+mod workspace;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Developer commands of vrift")]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build vrift, vriftd and libvrift_shim.so with optimisation
+    Build,
+    /// Build an example in a view and prove that its own directory stays as it is
+    Demo,
+    /// Run every test there is
+    Test {
+        /// Also run what is marked as slow, and the shell tests as an ordinary user
+        #[arg(long)]
+        long: bool,
+    },
+    /// Measure vrift against the plain file system, side by side
+    Bench {
+        /// Passed on to the harness; `cargo xtask bench -- --help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Install bin/vrift, bin/vriftd and lib/vrift/libvrift_shim.so
+    Install {
+        #[arg(long, value_name = "DIR")]
+        prefix: PathBuf,
+    },
+    /// Format the code and run the static checks alone
+    Tidy {
+        /// Ask the advisory database as well; it is fetched with git
+        #[arg(long)]
+        advisories: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Args::parse().command {
+        Command::Build => build::run(),
+        Command::Demo => demo::run(),
+        Command::Test { long } => suite::test(long),
+        Command::Bench { args } => bench::run(&args),
+        Command::Install { prefix } => install::run(&prefix),
+        Command::Tidy { advisories } => suite::tidy(advisories),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

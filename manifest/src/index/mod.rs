@@ -192,6 +192,14 @@ impl Index {
         fs::rename(beside(&self.path), &self.path)
     }
 
+    /// Moves a published index to another path, where it is published from then on: for one that was filled
+    /// out of the readers' sight.
+    pub fn move_to(&mut self, path: &Path) -> io::Result<()> {
+        fs::rename(&self.path, path)?;
+        self.path = path.to_path_buf();
+        Ok(())
+    }
+
     /// Publishes a generation with room for more, then marks the present one retired. Vnode numbers stay.
     pub fn grow(&mut self) -> io::Result<()> {
         let old = self.window();

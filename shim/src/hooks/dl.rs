@@ -3,6 +3,7 @@
 
 use crate::exec_prep::link_library;
 use crate::init;
+use crate::libraries::link_searched;
 use crate::raw::Errno;
 use crate::real::{Symbol, address, missing, real};
 use crate::text::{PathText, bytes_of};
@@ -36,8 +37,11 @@ enum Library {
 unsafe fn find(path: *const c_char, real: &mut PathText) -> Library {
     // SAFETY: by contract.
     let path = unsafe { bytes_of(path) }.unwrap_or(b"");
-    // Names without a slash are searched in the folders of the program and the caller.
-    if !init::in_view() || !path.contains(&b'/') {
+    if !init::in_view() {
+        return Library::AsGiven;
+    }
+    if !path.contains(&b'/') {
+        link_searched(path);
         return Library::AsGiven;
     }
     match link_library(path, real) {

@@ -5,8 +5,9 @@ use super::hook;
 use crate::arena::{Arena, entries};
 use crate::envp;
 use crate::errno;
-use crate::exec_prep::{Prepared, SHELL, Target, prepare, shell_arguments};
+use crate::exec_prep::{Image, Prepared, SHELL, Target, prepare, shell_arguments};
 use crate::init;
+use crate::libraries::carrying_libraries;
 use crate::raw::Errno;
 use crate::real::real;
 use crate::text::{PathText, bytes_of};
@@ -19,16 +20,39 @@ type Strings = *const *const c_char;
 const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
 const NAME_MAX: usize = 255;
 
+/// The program, its arguments and its whole environment.
+///
+/// # Safety
+/// As execveat(2)'s arguments.
+unsafe fn prepare_all(
+    target: Target,
+    argv: Strings,
+    envp: Strings,
+    image: &mut Image,
+    arena: &Arena,
+) -> Result<(Prepared, Strings), Errno> {
+    // SAFETY: by contract.
+    unsafe {
+        let envp = envp::carrying_view(envp, arena)?;
+        let prepared = prepare(target, argv, image, arena)?;
+        Ok((prepared, carrying_libraries(image, envp, arena)?))
+    }
+}
+
 /// Executes `path`; `envp` carries the view already. Returns only with an error.
 ///
 /// # Safety
 /// As execve(2)'s arguments.
 unsafe fn run(path: *const c_char, argv: Strings, envp: Strings, arena: &Arena) -> Errno {
-    let mut real = PathText::new();
+    let mut image = Image::new();
     // SAFETY: by contract.
-    let (path, argv) = match unsafe { prepare(Target::path(path), argv, &mut real, arena) } {
-        Ok(Prepared::AsGiven) => (path, argv),
-        Ok(Prepared::At(argv)) => (real.as_ptr(), argv),
+    let prepared = unsafe { prepare(Target::path(path), argv, &mut image, arena) }.and_then(|prepared| {
+        // SAFETY: by contract.
+        unsafe { carrying_libraries(&image, envp, arena) }.map(|envp| (prepared, envp))
+    });
+    let (path, argv, envp) = match prepared {
+        Ok((Prepared::AsGiven, envp)) => (path, argv, envp),
+        Ok((Prepared::At(argv), envp)) => (image.path.as_ptr(), argv, envp),
         Err(errno) => return errno,
     };
     real!(execve(path: *const c_char, argv: Strings, envp: Strings) -> c_int);
@@ -163,19 +187,14 @@ hook! {
             return real!(execveat(dirfd: c_int, path: *const c_char, argv: Strings, envp: Strings, flags: c_int) -> c_int);
         }
         let arena = Arena::new();
-        let mut real = PathText::new();
+        let mut image = Image::new();
         // SAFETY: C's arguments.
-        let prepared = unsafe { envp::carrying_view(envp, &arena) }.and_then(|envp| {
-            // SAFETY: C's arguments.
-            let prepared = unsafe { prepare(Target { dirfd, path, flags }, argv, &mut real, &arena) };
-            prepared.map(|prepared| (prepared, envp))
-        });
-        match prepared {
+        match unsafe { prepare_all(Target { dirfd, path, flags }, argv, envp, &mut image, &arena) } {
             Ok((Prepared::AsGiven, envp)) => {
                 real!(execveat(dirfd: c_int, path: *const c_char, argv: Strings, envp: Strings, flags: c_int) -> c_int)
             }
             Ok((Prepared::At(argv), envp)) => {
-                let path = real.as_ptr();
+                let path = image.path.as_ptr();
                 real!(execve(path: *const c_char, argv: Strings, envp: Strings) -> c_int)
             }
             Err(errno) => errno::fail(errno),
@@ -190,19 +209,15 @@ hook! {
             return real!(fexecve(fd: c_int, argv: Strings, envp: Strings) -> c_int);
         }
         let arena = Arena::new();
-        let mut real = PathText::new();
+        let mut image = Image::new();
         let target = Target { dirfd: fd, path: c"".as_ptr(), flags: AT_EMPTY_PATH };
         // SAFETY: C's arguments.
-        let prepared = unsafe { envp::carrying_view(envp, &arena) }.and_then(|envp| {
-            // SAFETY: C's arguments.
-            unsafe { prepare(target, argv, &mut real, &arena) }.map(|prepared| (prepared, envp))
-        });
-        match prepared {
+        match unsafe { prepare_all(target, argv, envp, &mut image, &arena) } {
             Ok((Prepared::AsGiven, envp)) => {
                 real!(fexecve(fd: c_int, argv: Strings, envp: Strings) -> c_int)
             }
             Ok((Prepared::At(argv), envp)) => {
-                let path = real.as_ptr();
+                let path = image.path.as_ptr();
                 real!(execve(path: *const c_char, argv: Strings, envp: Strings) -> c_int)
             }
             Err(errno) => errno::fail(errno),
@@ -276,4 +291,3 @@ unsafe extern "C" fn execle_array(path: *const c_char, argv: Strings) -> c_int {
         exec(path, argv, envp.cast())
     }
 }
-

@@ -51,10 +51,10 @@ unsafe fn read_link(
         Ok(Routed::View(inside)) => target_of(&inside, &mut text),
         Ok(Routed::Real(dirfd, path)) => {
             // SAFETY: by contract.
-            let is_proc = unsafe { bytes_of(path) }.is_some_and(|path| path.starts_with(b"/proc/"));
-            let read = real(dirfd, path);
-            // SAFETY: by contract; `read` bytes were written.
-            return if is_proc && read > 0 { unsafe { in_view_terms(path, to, len, read) } } else { read };
+            match unsafe { bytes_of(path) } {
+                Some(name) if name.starts_with(b"/proc/") && in_view_terms(path, &mut text) => Ok(()),
+                _ => return real(dirfd, path),
+            }
         }
         Err(errno) => Err(errno),
     };
@@ -65,37 +65,31 @@ unsafe fn read_link(
     }
 }
 
-/// Translates the answer for a link of /proc when it names a file of the state folder.
-///
-/// # Safety
-/// `path` is a C string; `to` is valid for `len` bytes, of which `read` are written.
-unsafe fn in_view_terms(path: *const c_char, to: *mut c_char, len: size_t, read: isize) -> isize {
+/// Whether a link of /proc names a file of the state folder; then `named` is its path in the view.
+fn in_view_terms(path: *const c_char, named: &mut PathText) -> bool {
     if !crate::init::in_view() {
-        return read;
+        return false;
     }
     let mut whole = PathText::new();
-    // The caller's buffer may be too small for the real name: ask again with one that is not.
-    // SAFETY: by contract.
-    let known = unsafe { core::ffi::CStr::from_ptr(path) };
-    if whole.fill(|bytes| crate::raw::readlink(known, bytes)).is_err() {
-        return read;
+    // SAFETY: a C string, as the caller found.
+    let link = unsafe { core::ffi::CStr::from_ptr(path) };
+    if whole.fill(|bytes| crate::raw::readlink(link, bytes)).is_err() {
+        return false;
     }
     let real = whole.as_bytes();
     let (real, deleted) = match real.strip_suffix(b" (deleted)") {
         Some(real) => (real, true),
         None => (real, false),
     };
-    let mut named = PathText::new();
     match fds::vnode_of_real_path(real) {
-        Ok(Some(vnode)) if view::path_of(vnode, &mut named).is_ok() => {}
-        _ => return read,
+        Ok(Some(vnode)) if view::path_of(vnode, named).is_ok() => {}
+        _ => return false,
     }
     // A staging file that was sealed, or a blob that was replaced, is not a file that was removed.
     if deleted && fds::mirror_vnode(real).is_ok_and(|vnode| vnode.is_some()) {
         named.push(b" (deleted)");
     }
-    // SAFETY: by contract.
-    unsafe { copy(named.as_bytes(), to, len) }
+    true
 }
 
 hook! {

@@ -49,6 +49,7 @@ pub fn settled<T>(mut attempt: impl FnMut() -> Result<T, Errno>) -> Result<T, Er
 }
 
 /// What a path call does: its path is the view's, or it goes on with (dirfd, path).
+#[expect(clippy::large_enum_variant, reason = "there is no heap to put it on")]
 pub enum Routed {
     View(Inside),
     Real(c_int, *const c_char),

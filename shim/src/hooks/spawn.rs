@@ -11,9 +11,10 @@ use crate::arena::Arena;
 use crate::content;
 use crate::creds::{Creds, READ, SEARCH};
 use crate::envp;
-use crate::exec_prep::{Prepared, Target, link_fd, prepare};
+use crate::exec_prep::{Image, Prepared, Target, link_fd, prepare};
 use crate::fds;
 use crate::init;
+use crate::libraries::carrying_libraries;
 use crate::raw::{self, Errno};
 use crate::real::real;
 use crate::resolve::{Place, resolve_bytes};
@@ -41,7 +42,7 @@ struct Spawn {
 /// As posix_spawn(3)'s arguments.
 unsafe fn start(spawn: Spawn, path: *const c_char, envp: Strings, arena: &Arena) -> Errno {
     let Spawn { pid, actions, attributes, argv } = spawn;
-    let (mut real, mut absolute) = (PathText::new(), PathText::new());
+    let (mut image, mut absolute) = (Image::new(), PathText::new());
     // SAFETY: by contract: null or a live object, null or a C string.
     let folder = unsafe { actions.as_ref() }.map_or(Folder::Inherited, Actions::folder);
     // SAFETY: as above.
@@ -51,9 +52,13 @@ unsafe fn start(spawn: Spawn, path: *const c_char, envp: Strings, arena: &Arena)
         Err(errno) => return errno,
     };
     // SAFETY: by contract.
-    let (path, argv) = match unsafe { prepare(Target::path(path), argv, &mut real, arena) } {
-        Ok(Prepared::AsGiven) => (path, argv),
-        Ok(Prepared::At(argv)) => (real.as_ptr(), argv),
+    let prepared = unsafe { prepare(Target::path(path), argv, &mut image, arena) }.and_then(|prepared| {
+        // SAFETY: by contract.
+        unsafe { carrying_libraries(&image, envp, arena) }.map(|envp| (prepared, envp))
+    });
+    let (path, argv, envp) = match prepared {
+        Ok((Prepared::AsGiven, envp)) => (path, argv, envp),
+        Ok((Prepared::At(argv), envp)) => (image.path.as_ptr(), argv, envp),
         Err(errno) => return errno,
     };
     real!(posix_spawn(
@@ -151,32 +156,32 @@ fn failing(errno: Errno) -> Option<&'static CStr> {
     }
 }
 
-/// What the C library is told for an action with a path.
-enum Action {
-    AsGiven,
-    /// Another path, with the flags that are left for it.
-    At(PathText, c_int),
-}
-
-/// Finds the real path of an open in the child: the file is opened here, and the kernel's name of it taken.
-fn route_open(actions: &mut Actions, path: &CStr, flags: c_int, mode: mode_t) -> Result<Action, Errno> {
-    let (mut absolute, mut real) = (PathText::new(), PathText::new());
+/// Finds the real path of an open in the child: the file is opened here, and the kernel's name of it taken. The
+/// flags that are left for the child's open; None: as given.
+fn route_open(
+    actions: &mut Actions,
+    path: &CStr,
+    flags: c_int,
+    mode: mode_t,
+    real: &mut PathText,
+) -> Result<Option<c_int>, Errno> {
+    let mut absolute = PathText::new();
     let moved = actions.folder().absolute(path.to_bytes(), &mut absolute)?;
     let path = if moved { absolute.as_ptr() } else { path.as_ptr() };
     // SAFETY: a C string that outlives the call.
-    let fd = match unsafe { open_at(AT_FDCWD, path, flags | O_CLOEXEC, mode, &mut real) }? {
+    let fd = match unsafe { open_at(AT_FDCWD, path, flags | O_CLOEXEC, mode, real) }? {
         Opened::View(fd) => fd,
-        Opened::Real(_, beyond) if beyond == path => return Ok(Action::AsGiven),
-        Opened::Real(..) => return Ok(Action::At(real, flags)),
+        Opened::Real(_, beyond) if beyond == path => return Ok(None),
+        Opened::Real(..) => return Ok(Some(flags)),
     };
     let writes = flags & O_ACCMODE != O_RDONLY;
-    let result = real_name(fd, writes, &mut real);
+    let result = real_name(fd, writes, real);
     // A file that is being written has its staging name; as long as this fd is open it will not be sealed.
     if result.is_err() || !writes || !actions.hold(fd) {
         raw::close(fd);
         fds::forget(fd);
     }
-    result.map(|()| Action::At(real, flags & !(O_CREAT | O_TRUNC | O_EXCL | O_NOFOLLOW)))
+    result.map(|()| Some(flags & !(O_CREAT | O_TRUNC | O_EXCL | O_NOFOLLOW)))
 }
 
 /// A real path by which the child can open the file of `fd`.
@@ -204,42 +209,35 @@ hook! {
         let (mut path, mut flags) = (path, flags);
         if init::in_view() && !path.is_null() {
             // SAFETY: C's arguments.
-            let routed = unsafe { route_open(&mut *actions, CStr::from_ptr(path), flags, mode) };
-            match routed {
-                Ok(Action::AsGiven) => {}
-                Ok(Action::At(at, left)) => {
-                    real = at;
-                    (path, flags) = (real.as_ptr(), left);
-                }
+            match unsafe { route_open(&mut *actions, CStr::from_ptr(path), flags, mode, &mut real) } {
+                Ok(None) => {}
+                Ok(Some(left)) => (path, flags) = (real.as_ptr(), left),
                 Err(errno) => match failing(errno) {
                     Some(nowhere) => (path, flags) = (nowhere.as_ptr(), O_RDONLY),
                     None => return errno,
                 },
             }
         }
-        let result = real!(posix_spawn_file_actions_addopen(
+        real!(posix_spawn_file_actions_addopen(
             actions: *mut Actions, fd: c_int, path: *const c_char, flags: c_int, mode: mode_t
-        ) -> c_int);
-        // The C library has a copy by now.
-        real.clear();
-        result
+        ) -> c_int)
     }
 }
 
-/// The real folder for a chdir in the child; None: as given.
-fn route_chdir(actions: &mut Actions, path: &[u8]) -> Result<Option<PathText>, Errno> {
-    let (mut absolute, mut real) = (PathText::new(), PathText::new());
+/// Finds the real folder for a chdir in the child. False: as given.
+fn route_chdir(actions: &mut Actions, path: &[u8], real: &mut PathText) -> Result<bool, Errno> {
+    let mut absolute = PathText::new();
     let moved = actions.folder().absolute(path, &mut absolute)?;
     let path = if moved { absolute.as_bytes() } else { path };
     let creds = Creds::effective();
-    match resolve_bytes(AT_FDCWD, path, true, &creds, &mut real)? {
+    match resolve_bytes(AT_FDCWD, path, true, &creds, real)? {
         Place::Outside => {
             actions.set_folder(actions.folder().then(path));
-            Ok(None)
+            Ok(false)
         }
         Place::Elsewhere => {
             actions.set_folder(Folder::of_real(real.as_bytes()));
-            Ok(Some(real))
+            Ok(true)
         }
         Place::Inside(inside) => {
             let attr = inside.existing()?;
@@ -251,7 +249,8 @@ fn route_chdir(actions: &mut Actions, path: &[u8]) -> Result<Option<PathText>, E
             }
             content::mirror(attr.vnode)?;
             actions.set_folder(Folder::View(attr.vnode));
-            view::mirror_path(attr.vnode).map(Some)
+            *real = view::mirror_path(attr.vnode)?;
+            Ok(true)
         }
     }
 }
@@ -266,22 +265,16 @@ unsafe fn add_chdir(actions: *mut Actions, path: *const c_char) -> c_int {
     // SAFETY: C's argument.
     if let (true, Some(bytes)) = (init::in_view(), unsafe { bytes_of(path) }) {
         // SAFETY: C's argument.
-        match route_chdir(unsafe { &mut *actions }, bytes) {
-            Ok(None) => {}
-            Ok(Some(at)) => {
-                real = at;
-                path = real.as_ptr();
-            }
+        match route_chdir(unsafe { &mut *actions }, bytes, &mut real) {
+            Ok(false) => {}
+            Ok(true) => path = real.as_ptr(),
             Err(errno) => match failing(errno) {
                 Some(nowhere) => path = nowhere.as_ptr(),
                 None => return errno,
             },
         }
     }
-    let result =
-        real!(posix_spawn_file_actions_addchdir_np(actions: *mut Actions, path: *const c_char) -> c_int);
-    real.clear();
-    result
+    real!(posix_spawn_file_actions_addchdir_np(actions: *mut Actions, path: *const c_char) -> c_int)
 }
 
 hook! {

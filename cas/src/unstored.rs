@@ -1,0 +1,80 @@
+//! Sealed blobs that the store does not have yet.
+
+use std::fs::File;
+
+use statefs_journal::{BlobHash, StoreError};
+
+use crate::error::CasError;
+use crate::home::Cas;
+use crate::ingest::hash_reader;
+
+impl Cas {
+    /// Number of sealed blobs whose only copy is their hot file. Those must not be deleted from the hot tier.
+    pub fn pending(&self) -> usize {
+        self.unstored().len()
+    }
+
+    /// Puts every sealed blob that the store does not have yet into it, verified on the way, and returns how many
+    /// were new. They are durable after the store's next sync. Blobs sealed meanwhile are left for the next call.
+    ///
+    /// # Errors
+    /// The first failure, after all others were tried: `NoSpace`, `HotDamaged`, `NotFound` (the hot file is gone),
+    /// `Io`, `Store`. What failed stays pending.
+    pub fn flush(&self) -> Result<usize, CasError> {
+        let waiting: Vec<(BlobHash, u64)> = self.unstored().iter().map(|(h, len)| (*h, *len)).collect();
+        let mut stored = 0;
+        let mut first_error = None;
+        for (hash, len_bytes) in waiting {
+            match self.store_hot(&hash, len_bytes) {
+                Ok(new) => {
+                    stored += usize::from(new);
+                    self.unstored().remove(&hash);
+                }
+                Err(error) => {
+                    first_error.get_or_insert(error);
+                }
+            }
+        }
+        first_error.map_or(Ok(stored), Err)
+    }
+
+    /// After a crash: `hash` is referred to, and the store may not have it. If so, its hot file is verified and
+    /// queued for [`Self::flush`].
+    ///
+    /// # Errors
+    /// `NotFound` if there is no hot file either, `HotDamaged` if its bytes are others, `Io`.
+    pub fn note_unstored(&self, hash: &BlobHash) -> Result<(), CasError> {
+        if self.store.has_blob(hash) {
+            return Ok(());
+        }
+        let path = self.hot_path(hash);
+        let mut file = self.open_hot(hash)?;
+        let (found, len_bytes) = hash_reader(&mut file).map_err(CasError::io("read", &path))?;
+        if found != *hash {
+            let why = format!("its bytes hash to {found}");
+            return Err(CasError::HotDamaged { hash: *hash, path, why });
+        }
+        self.unstored().insert(*hash, len_bytes);
+        Ok(())
+    }
+
+    fn store_hot(&self, hash: &BlobHash, len_bytes: u64) -> Result<bool, CasError> {
+        let mut file = self.open_hot(hash)?;
+        match self.store.put_blob_from(hash, &mut file, len_bytes) {
+            Err(StoreError::SourceMismatch { why, .. }) => {
+                Err(CasError::HotDamaged { hash: *hash, path: self.hot_path(hash), why })
+            }
+            other => Ok(other?),
+        }
+    }
+
+    fn open_hot(&self, hash: &BlobHash) -> Result<File, CasError> {
+        let path = self.hot_path(hash);
+        match File::open(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Err(CasError::NotFound { hash: *hash })
+            }
+            other => other.map_err(CasError::io("open", &path)),
+        }
+    }
+}

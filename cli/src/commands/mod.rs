@@ -1,0 +1,47 @@
+//! One file per command. Each returns its exit code or an error that has one.
+
+pub mod cat;
+pub mod changes;
+pub mod completions;
+pub mod daemon;
+pub mod diff;
+pub mod doctor;
+pub mod env;
+pub mod export;
+pub mod host;
+pub mod ingest;
+pub mod ls;
+pub mod man;
+pub mod output;
+pub mod run;
+pub mod shell;
+pub mod stat;
+pub mod status;
+pub mod sync;
+pub mod taken;
+mod tour;
+
+use crate::args::{Cli, Command};
+use crate::error::Result;
+
+pub fn run(cli: Cli) -> Result<u8> {
+    let quiet = cli.quiet;
+    match cli.command {
+        None => tour::print(),
+        Some(Command::Ingest(args)) => args.run(quiet),
+        Some(Command::Run(args)) => args.run(quiet),
+        Some(Command::Env(args)) => args.run(quiet),
+        Some(Command::Shell(args)) => args.run(quiet),
+        Some(Command::Status(args)) => args.run(quiet),
+        Some(Command::Diff(args)) => args.run(quiet),
+        Some(Command::Ls(args)) => args.run(quiet),
+        Some(Command::Cat(args)) => args.run(quiet),
+        Some(Command::Stat(args)) => args.run(quiet),
+        Some(Command::Export(args)) => args.run(quiet),
+        Some(Command::Sync(args)) => args.run(quiet),
+        Some(Command::Daemon(args)) => args.run(quiet),
+        Some(Command::Doctor(args)) => args.run(quiet),
+        Some(Command::Completions(args)) => args.run(),
+        Some(Command::Man(args)) => args.run(),
+    }
+}

@@ -1,0 +1,43 @@
+//! `vrift sync`: takes in changes of the real directory.
+
+use super::output::Output;
+use super::taken;
+use crate::error::{CliError, Result};
+use crate::session::Session;
+use crate::target::{Chosen, Which};
+use crate::text::{path_text, size};
+use clap::Args;
+use vrift_protocol::admin::{AdminReply, AdminRequest};
+
+/// Takes in what changed in the real directory; what changed on both sides is named and stays as it is
+#[derive(Args, Debug)]
+pub struct Sync {
+    #[command(flatten)]
+    pub which: Which,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Sync {
+    pub fn run(self, quiet: bool) -> Result<u8> {
+        let mut session = Session::open(quiet)?;
+        let chosen = Chosen::find(&mut session, &self.which)?;
+        let request = AdminRequest::Sync { target: chosen.target() };
+        let (AdminReply::Taken(taken), _) = session.ask(&request, &mut |_| {})? else {
+            return Err(CliError::Unexpected { request: "Sync" });
+        };
+        let mut out = Output::new();
+        if self.json {
+            out.json(&taken)?;
+        } else if taken::has_changes(&taken) {
+            let place = path_text(&taken.view);
+            out.line(&format!("{}: {}; {} new", place, taken::changes(&taken), size(taken.new_bytes)))?;
+        } else {
+            out.line(&format!("{}: nothing changed", path_text(&taken.view)))?;
+        }
+        out.finish()?;
+        taken::name_all_problems(&taken);
+        Ok(u8::from(!taken.skipped.is_empty() || !taken.conflicts.is_empty()))
+    }
+}

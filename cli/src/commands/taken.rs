@@ -1,0 +1,48 @@
+//! What was taken in, and what was not: shared by `ingest`, `sync` and all that enter a view.
+
+use crate::text::{count, path_text, size};
+use vrift_protocol::admin::{Problem, Taken};
+
+/// Problems that are named one by one; the rest is counted.
+const NAMED_MAX: usize = 20;
+
+/// Names problems on stderr; none of them more than once a line.
+pub fn name_problems(what: &str, problems: &[Problem]) {
+    for problem in problems.iter().take(NAMED_MAX) {
+        eprintln!("vrift: {what}: {}: {}", path_text(&problem.path), problem.what);
+    }
+    if problems.len() > NAMED_MAX {
+        eprintln!("vrift: {what}: and {} more; --json names all", problems.len() - NAMED_MAX);
+    }
+}
+
+/// Names what was skipped and what changed on both sides.
+pub fn name_all_problems(taken: &Taken) {
+    name_problems("skipped", &taken.skipped);
+    name_problems("changed on both sides, kept as it is in the workspace", &taken.conflicts);
+}
+
+/// `3 added, 1 modified, 0 deleted`.
+pub fn changes(taken: &Taken) -> String {
+    format!("{} added, {} modified, {} deleted", taken.added, taken.modified, taken.deleted)
+}
+
+pub fn has_changes(taken: &Taken) -> bool {
+    taken.added + taken.modified + taken.deleted > 0
+}
+
+/// On stderr, when a run or a shell begins: what the view took in first.
+pub fn announce(taken: &Taken, quiet: bool) {
+    if !quiet && taken.created {
+        eprintln!(
+            "vrift: took in {} as workspace {}: {}, {}",
+            path_text(&taken.view),
+            taken.workspace,
+            count(taken.files, "file", "files"),
+            size(taken.bytes)
+        );
+    } else if !quiet && has_changes(taken) {
+        eprintln!("vrift: took in what changed in {}: {}", path_text(&taken.view), changes(taken));
+    }
+    name_all_problems(taken);
+}

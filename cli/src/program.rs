@@ -1,0 +1,97 @@
+//! Which file a command name means, and whether it can be started from here.
+//!
+//! A program outside the view that the loader will give the preload library is started directly. Everything
+//! else (a path, a PATH entry in the view, a script, a program without a loader or with other rights) is left
+//! to a process that already is in the view: there the library decides, as it does for every later exec.
+
+use nix::unistd::{AccessFlags, access};
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+/// What execvp(3) searches when PATH is not set.
+const DEFAULT_PATH: &str = "/bin:/usr/bin";
+const ELF64_HEADER_LEN: usize = 64;
+const ELF64_LITTLE_ENDIAN: &[u8] = b"\x7fELF\x02\x01";
+const ELF64_PROGRAM_HEADER_LEN: usize = 56;
+/// More program headers than any linker writes: such a file is left to the library.
+const PROGRAM_HEADERS_MAX: usize = 64;
+const PT_INTERP: u32 = 3;
+const SET_ID_BITS: u32 = 0o6000;
+
+/// The file to start directly, or None: the view must decide.
+pub fn direct(command: &OsStr, view: &Path) -> Option<PathBuf> {
+    if command.is_empty() || command.as_bytes().contains(&b'/') {
+        return None;
+    }
+    let search = env::var_os("PATH").unwrap_or_else(|| OsString::from(DEFAULT_PATH));
+    for dir in env::split_paths(&search) {
+        if !dir.is_absolute() || inside(&dir, view) {
+            return None;
+        }
+        let file = dir.join(command);
+        if file.is_file() && access(&file, AccessFlags::X_OK).is_ok() {
+            let plain = !inside(&file, view) && has_loader(&file).unwrap_or(false);
+            return plain.then_some(file);
+        }
+    }
+    None
+}
+
+/// Whether `path` or what it leads to is in the view.
+fn inside(path: &Path, view: &Path) -> bool {
+    path.starts_with(view) || path.canonicalize().is_ok_and(|path| path.starts_with(view))
+}
+
+/// Whether ld.so(8) starts this program and obeys LD_PRELOAD for it.
+fn has_loader(path: &Path) -> io::Result<bool> {
+    let file = File::open(path)?;
+    if file.metadata()?.mode() & SET_ID_BITS != 0 {
+        return Ok(false);
+    }
+    let mut header = [0; ELF64_HEADER_LEN];
+    file.read_exact_at(&mut header, 0)?;
+    let [_, _, _, _, _, _, .., entry_len_low, entry_len_high, count_low, count_high, _, _, _, _, _, _] = header;
+    let entry_len = usize::from(u16::from_le_bytes([entry_len_low, entry_len_high]));
+    let count = usize::from(u16::from_le_bytes([count_low, count_high]));
+    let offset = header[32..40].try_into().map(u64::from_le_bytes).unwrap_or_default();
+    if !header.starts_with(ELF64_LITTLE_ENDIAN)
+        || entry_len != ELF64_PROGRAM_HEADER_LEN
+        || count > PROGRAM_HEADERS_MAX
+    {
+        return Ok(false);
+    }
+    let mut table = vec![0; count * ELF64_PROGRAM_HEADER_LEN];
+    file.read_exact_at(&mut table, offset)?;
+    Ok(table.chunks_exact(ELF64_PROGRAM_HEADER_LEN).any(|entry| entry.starts_with(&PT_INTERP.to_le_bytes())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn programs_with_a_loader_are_told_from_others() {
+        assert!(has_loader(&env::current_exe().unwrap()).unwrap());
+        let dir = tempfile::tempdir().unwrap();
+        let script = dir.path().join("script");
+        std::fs::write(&script, "#!/bin/sh\n".repeat(20)).unwrap();
+        assert!(!has_loader(&script).unwrap());
+        let set_id = dir.path().join("set_id");
+        std::fs::copy(env::current_exe().unwrap(), &set_id).unwrap();
+        std::fs::set_permissions(&set_id, std::fs::Permissions::from_mode(0o4755)).unwrap();
+        assert!(!has_loader(&set_id).unwrap());
+    }
+
+    #[test]
+    fn a_path_is_left_to_the_view() {
+        assert_eq!(direct(OsStr::new("/bin/sh"), Path::new("/v")), None);
+        assert_eq!(direct(OsStr::new("./sh"), Path::new("/v")), None);
+        assert_eq!(direct(OsStr::new(""), Path::new("/v")), None);
+    }
+}

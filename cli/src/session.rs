@@ -1,0 +1,122 @@
+//! Requests to the daemon, over a connection that is renewed when the daemon was restarted.
+
+use crate::error::{CliError, Result};
+use crate::places::Places;
+use crate::progress::Progress;
+use crate::start;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+use vrift_protocol::admin::{AdminReply, AdminRequest, RunEnd, Target, View};
+use vrift_protocol::client::{Client, ClientError};
+
+/// How often a request is sent again after the connection was lost.
+const RETRIES_MAX: u32 = 5;
+/// How long the daemon's own supervisor gets to start it again before we do.
+const SUPERVISOR_GRACE: Duration = Duration::from_secs(1);
+
+pub struct Session {
+    pub places: Places,
+    client: Client,
+    quiet: bool,
+}
+
+impl Session {
+    /// Starts the daemon if it does not run.
+    pub fn open(quiet: bool) -> Result<Session> {
+        let places = Places::prepare()?;
+        let client = start::ensure(&places)?;
+        Ok(Session { places, client, quiet })
+    }
+
+    /// With the daemon that runs; None: none does.
+    pub fn running(quiet: bool) -> Result<Option<Session>> {
+        let Some(places) = Places::existing()? else { return Ok(None) };
+        Ok(start::connect(&places)?.map(|client| Session { places, client, quiet }))
+    }
+
+    pub fn socket(&self) -> &OwnedFd {
+        self.client.socket()
+    }
+
+    /// Sends a request that may be sent twice; gives every frame of the answer to `rows`, returns the last.
+    pub fn ask(
+        &mut self,
+        request: &AdminRequest,
+        rows: &mut dyn FnMut(&AdminReply),
+    ) -> Result<(AdminReply, Option<OwnedFd>)> {
+        let mut tries = 0;
+        loop {
+            // Rows of an answer that broke off must not be seen twice.
+            let mut seen = Vec::new();
+            let answer = self.once(request, &mut |reply| seen.push(reply.clone()));
+            match answer {
+                Err(CliError::Client(error)) if start::is_lost(&error) && tries < RETRIES_MAX => {
+                    tries += 1;
+                    self.reconnect()?;
+                }
+                answer => {
+                    seen.iter().for_each(rows);
+                    return answer;
+                }
+            }
+        }
+    }
+
+    /// As [`Session::ask`], without a second attempt.
+    pub fn once(
+        &mut self,
+        request: &AdminRequest,
+        rows: &mut dyn FnMut(&AdminReply),
+    ) -> Result<(AdminReply, Option<OwnedFd>)> {
+        let mut progress = Progress::new(self.quiet);
+        let answer = self.client.call(request, &mut |reply| match reply {
+            AdminReply::Progress { .. } => progress.show(reply),
+            AdminReply::Error { .. } => {}
+            reply => rows(reply),
+        });
+        drop(progress);
+        match answer {
+            Ok((AdminReply::Error { failure, what, hint }, _)) => {
+                Err(CliError::Refused { failure, what, hint })
+            }
+            Ok(answer) => Ok(answer),
+            Err(ClientError::Version(theirs)) => Err(CliError::Version { theirs: theirs.to_string() }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A new connection, to a daemon that may have to be started.
+    pub fn reconnect(&mut self) -> Result<()> {
+        self.client = match start::await_daemon(&self.places, SUPERVISOR_GRACE) {
+            Ok(Some(client)) => client,
+            Err(error @ CliError::Version { .. }) => return Err(error),
+            Ok(None) | Err(_) => start::ensure(&self.places)?,
+        };
+        Ok(())
+    }
+
+    /// Prepares a view; with `run`, this connection stands for a run until [`Session::leave`].
+    pub fn enter(&mut self, target: Target, create: bool, run: bool) -> Result<View> {
+        match self.ask(&AdminRequest::Enter { target, create, run }, &mut |_| {})?.0 {
+            AdminReply::View(view) => Ok(view),
+            _ => Err(CliError::Unexpected { request: "Enter" }),
+        }
+    }
+
+    /// Ends the run in `workspace`. A daemon that was restarted in between knows nothing of it and is told again.
+    pub fn leave(&mut self, workspace: &str) -> Result<RunEnd> {
+        let mut tries = 0;
+        loop {
+            match self.once(&AdminRequest::Leave, &mut |_| {}) {
+                Ok((AdminReply::RunEnd(end), _)) => return Ok(end),
+                Ok(_) => return Err(CliError::Unexpected { request: "Leave" }),
+                Err(CliError::Client(error)) if start::is_lost(&error) && tries < RETRIES_MAX => {
+                    tries += 1;
+                    self.reconnect()?;
+                    self.enter(Target::Name(workspace.to_string()), false, true)?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The variables that put a process into a view.
+
+use crate::error::Result;
+use crate::install;
+use crate::places::Places;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+use vrift_protocol::admin::View;
+use vrift_protocol::names;
+
+/// Names and values, LD_PRELOAD first; what LD_PRELOAD has now is kept behind the library.
+pub fn variables(view: &View, places: &Places) -> Result<Vec<(&'static str, OsString)>> {
+    let shim = install::shim_library()?;
+    let preload = preload_value(&shim, std::env::var_os(names::ENV_PRELOAD).as_deref());
+    Ok(vec![
+        (names::ENV_PRELOAD, preload),
+        (names::ENV_VIEW, view.view.to_path_buf().into_os_string()),
+        (names::ENV_RUNTIME, view.runtime.to_path_buf().into_os_string()),
+        (names::ENV_WORKSPACE, view.workspace.clone().into()),
+        (names::ENV_HOME, places.home.clone().into_os_string()),
+    ])
+}
+
+/// LD_PRELOAD with `shim` in front, and no second copy of the library from another installation.
+pub fn preload_value(shim: &Path, existing: Option<&OsStr>) -> OsString {
+    let mut value = shim.as_os_str().as_bytes().to_vec();
+    let existing = existing.map_or(&b""[..], OsStrExt::as_bytes);
+    let others = existing
+        .split(|byte| matches!(byte, b':' | b' '))
+        .filter(|path| !path.is_empty())
+        .filter(|path| path.rsplit(|byte| *byte == b'/').next() != Some(names::SHIM_FILE.as_bytes()));
+    for path in others {
+        value.push(b':');
+        value.extend_from_slice(path);
+    }
+    OsString::from_vec(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_library_comes_first_and_once() {
+        let value = |existing| preload_value(Path::new("/l/libvrift_shim.so"), existing);
+        assert_eq!(value(None), "/l/libvrift_shim.so");
+        assert_eq!(value(Some(OsStr::new(""))), "/l/libvrift_shim.so");
+        assert_eq!(
+            value(Some(OsStr::new("a.so /old/libvrift_shim.so:/b.so"))),
+            "/l/libvrift_shim.so:a.so:/b.so"
+        );
+    }
+}

@@ -1,0 +1,250 @@
+//! Requests of the command line: JSON in, JSON rows out, each on a thread of its own.
+
+use crate::connection::{Connection, Gone};
+use crate::daemon::Daemon;
+use crate::ingest::show;
+use nix::errno::Errno;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use vrift_protocol::admin::{
+    AdminReply, AdminRequest, DaemonStatus, Failure, PathBytes, Problem, Target, WorkspaceInfo,
+};
+use vrift_protocol::{FrameHeader, MAX_FRAME_LEN, PROTOCOL_VERSION, names};
+
+/// Bytes of rows in one frame: escaping can only make a row smaller than [`row_len`] says.
+const ROWS_LEN_MAX: usize = MAX_FRAME_LEN - 8 * 1024;
+/// Bytes of problems in one frame, which may have two lists of them.
+const PROBLEMS_LEN_MAX: usize = 20 * 1024;
+
+/// Why a request is not answered with what was asked for.
+#[derive(Debug)]
+pub struct Refusal {
+    pub failure: Failure,
+    pub what: String,
+    pub hint: String,
+}
+
+impl Refusal {
+    pub fn input(what: String, hint: String) -> Refusal {
+        Refusal { failure: Failure::Input, what, hint }
+    }
+    pub fn negative(what: String, hint: String) -> Refusal {
+        Refusal { failure: Failure::Negative, what, hint }
+    }
+    /// The store or the file system below it failed.
+    pub fn store(what: String, daemon: &Daemon) -> Refusal {
+        let home = daemon.folders.home.display();
+        let hint = format!("the workspace is as it was; look at free space of {home} and at: vrift doctor");
+        Refusal { failure: Failure::Store, what, hint }
+    }
+    /// An errno of the namespace about `what`.
+    pub fn errno(what: &str, errno: Errno, daemon: &Daemon) -> Refusal {
+        match errno {
+            Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::ESTALE => {
+                Refusal::negative(format!("{what}: {}", errno.desc()), "look with: vrift ls".into())
+            }
+            errno => Refusal::store(format!("{what}: {}", errno.desc()), daemon),
+        }
+    }
+}
+
+/// Where the frames of one answer go.
+pub struct Teller<'a> {
+    pub connection: &'a Arc<Connection>,
+    pub header: FrameHeader,
+}
+
+impl Teller<'_> {
+    pub fn progress(&self, stage: &str, files: u64, bytes: u64) {
+        let reply = AdminReply::Progress { stage: stage.into(), files, bytes, total_files: 0 };
+        let _ = self.connection.reply_admin(&self.header, &reply, true, None);
+    }
+
+    /// Sends all rows but the last frame's, which is returned.
+    pub fn rows<T>(
+        &self,
+        rows: Vec<T>,
+        path: impl Fn(&T) -> usize,
+        wrap: impl Fn(Vec<T>) -> AdminReply,
+    ) -> Result<AdminReply, Gone> {
+        let (mut frame, mut len) = (Vec::new(), 0);
+        for row in rows {
+            let row_len = row_len(path(&row));
+            if len + row_len > ROWS_LEN_MAX {
+                self.connection.reply_admin(&self.header, &wrap(std::mem::take(&mut frame)), true, None)?;
+                len = 0;
+            }
+            len += row_len;
+            frame.push(row);
+        }
+        Ok(wrap(frame))
+    }
+}
+
+/// Upper bound of a row's JSON with paths of this length: a byte takes at most six characters.
+fn row_len(path_len: usize) -> usize {
+    480 + path_len * 6
+}
+
+/// As many problems as fit a frame; the last one tells how many more there are.
+pub fn fit(problems: &mut Vec<Problem>) {
+    let mut len = 0;
+    let fits = problems.iter().take_while(|problem| {
+        len += row_len(problem.path.0.len()) + problem.what.len();
+        len <= PROBLEMS_LEN_MAX
+    });
+    let (fits, all) = (fits.count(), problems.len());
+    if fits < all {
+        problems.truncate(fits);
+        problems.push(Problem { path: PathBytes::default(), what: format!("and {} more", all - fits) });
+    }
+}
+
+/// Starts working on a request.
+pub fn serve(daemon: &Arc<Daemon>, connection: &Arc<Connection>, header: FrameHeader, body: &[u8]) {
+    let Ok(request) = serde_json::from_slice::<AdminRequest>(body) else {
+        daemon.stats.malformed.fetch_add(1, Ordering::Relaxed);
+        return connection.reply(&header, Err(Errno::EBADMSG));
+    };
+    if connection.busy.swap(true, Ordering::Acquire) {
+        return connection.reply(&header, Err(Errno::EBUSY));
+    }
+    let (this, client) = (Arc::clone(daemon), Arc::clone(connection));
+    let spawned = std::thread::Builder::new().name("admin".into()).spawn(move || {
+        let teller = Teller { connection: &client, header };
+        let is_stop = matches!(request, AdminRequest::Stop);
+        let (reply, fd) = match answer(&this, &request, &teller) {
+            Ok(answer) => answer,
+            Err(Refusal { failure, what, hint }) => (AdminReply::Error { failure, what, hint }, None),
+        };
+        let stops = is_stop && matches!(reply, AdminReply::Done);
+        // Before the reply: the client may send the next request the moment it has read this one's answer.
+        client.busy.store(false, Ordering::Release);
+        let _ = client.reply_admin(&header, &reply, false, fd);
+        if stops {
+            this.stop_now();
+        }
+    });
+    if spawned.is_err() {
+        connection.busy.store(false, Ordering::Release);
+        connection.reply(&header, Err(Errno::EAGAIN));
+    }
+}
+
+type Answered = (AdminReply, Option<OwnedFd>);
+
+fn answer(daemon: &Arc<Daemon>, request: &AdminRequest, tell: &Teller<'_>) -> Result<Answered, Refusal> {
+    let gone = |_: Gone| Refusal::negative("the client is gone".into(), String::new());
+    let reply = match request {
+        AdminRequest::Status => AdminReply::Status(status(daemon)),
+        AdminRequest::Doctor => AdminReply::Checks(crate::doctor::checks(daemon)),
+        AdminRequest::Stop => {
+            daemon.finish().map_err(|error| Refusal::store(format!("cannot sync: {error}"), daemon))?;
+            AdminReply::Done
+        }
+        AdminRequest::Workspaces => {
+            let rows = workspaces(daemon);
+            tell.rows(rows, |row| row.name.len() + row.view.0.len(), AdminReply::Workspaces).map_err(gone)?
+        }
+        AdminRequest::Ingest { dir, name } => {
+            let mut taken = crate::ingest::ingest(daemon, dir, name.as_deref(), tell)?;
+            fit(&mut taken.skipped);
+            fit(&mut taken.conflicts);
+            AdminReply::Taken(taken)
+        }
+        AdminRequest::Sync { target } => {
+            let mut taken = crate::ingest::take_in(daemon, find(daemon, target)?, tell)?;
+            fit(&mut taken.skipped);
+            fit(&mut taken.conflicts);
+            AdminReply::Taken(taken)
+        }
+        AdminRequest::Enter { target, create, run } => {
+            crate::run::enter(daemon, target, *create, *run, tell).map(AdminReply::View)?
+        }
+        AdminRequest::Leave => crate::run::leave(daemon, tell.connection).map(AdminReply::RunEnd)?,
+        AdminRequest::Diff { target, against_real } => {
+            let rows = crate::diff::diff(daemon, find(daemon, target)?, *against_real)?;
+            tell.rows(rows, |row| row.path.0.len(), AdminReply::Changes).map_err(gone)?
+        }
+        AdminRequest::List { target, path, recursive } => {
+            let rows = crate::look::list(daemon, find(daemon, target)?, &path.0, *recursive)?;
+            let paths = |row: &vrift_protocol::admin::Entry| {
+                row.path.0.len() + row.target.as_ref().map_or(0, |target| target.0.len())
+            };
+            tell.rows(rows, paths, AdminReply::Entries).map_err(gone)?
+        }
+        AdminRequest::Stat { target, path } => {
+            AdminReply::Entries(vec![crate::look::stat(daemon, find(daemon, target)?, &path.0)?])
+        }
+        AdminRequest::Cat { target, path } => {
+            let (size, fd) = crate::look::cat(daemon, find(daemon, target)?, &path.0)?;
+            return Ok((AdminReply::File { size }, Some(fd)));
+        }
+        AdminRequest::Export { target, paths, to, force } => {
+            let id = find(daemon, target)?;
+            let mut exported = crate::export::export(daemon, id, paths, to.as_ref(), *force)?;
+            fit(&mut exported.conflicts);
+            fit(&mut exported.failed);
+            AdminReply::Exported(exported)
+        }
+    };
+    Ok((reply, None))
+}
+
+/// The workspace that is meant.
+pub fn find(daemon: &Daemon, target: &Target) -> Result<u32, Refusal> {
+    let spaces = daemon.spaces();
+    let found = match target {
+        Target::Name(name) => spaces.workspaces.values().find(|workspace| workspace.name == *name),
+        Target::Holding(dir) => spaces.holding(&dir.0),
+    };
+    found.map(|workspace| workspace.id).ok_or_else(|| match target {
+        Target::Name(name) => Refusal::negative(
+            format!("there is no workspace '{name}'"),
+            "make one with: vrift ingest DIR --name NAME".into(),
+        ),
+        Target::Holding(dir) => Refusal::negative(
+            format!("no workspace holds {}", show(&dir.0)),
+            "make one with: vrift ingest, or name one with -w".into(),
+        ),
+    })
+}
+
+fn workspaces(daemon: &Daemon) -> Vec<WorkspaceInfo> {
+    let spaces = daemon.spaces();
+    let row = |workspace: &crate::namespace::Workspace| WorkspaceInfo {
+        id: workspace.id,
+        name: workspace.name.clone(),
+        view: workspace.view[..].into(),
+        vnodes: workspace.index.len() as u64,
+    };
+    spaces.workspaces.values().map(row).collect()
+}
+
+fn status(daemon: &Daemon) -> DaemonStatus {
+    let stats = daemon.store.stats();
+    let poisoned = daemon.spaces().broken.clone().or_else(|| daemon.store.poisoned());
+    let mut rows = workspaces(daemon);
+    let mut len = 0;
+    rows.retain(|row| {
+        len += row_len(row.name.len() + row.view.0.len());
+        len <= ROWS_LEN_MAX / 2
+    });
+    DaemonStatus {
+        pid: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        protocol: PROTOCOL_VERSION,
+        home: daemon.folders.home.clone().into(),
+        store: daemon.folders.in_home(names::STORE_FILE).into(),
+        store_bytes: stats.used_bytes,
+        blobs: stats.blobs,
+        blob_bytes: stats.blob_bytes,
+        journal_bytes: stats.journal_bytes,
+        connections: daemon.stats.connections.load(Ordering::Relaxed),
+        requests: daemon.stats.requests.load(Ordering::Relaxed),
+        uptime_ms: daemon.started.elapsed().as_millis() as u64,
+        workspaces: rows,
+        poisoned,
+    }
+}

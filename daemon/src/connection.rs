@@ -1,0 +1,202 @@
+//! One client: its socket and the replies it has not taken yet.
+
+use crate::record::Origin;
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
+use nix::sys::socket::{ControlMessage, MsgFlags, Shutdown, UnixAddr, sendmsg, shutdown};
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+use vrift_protocol::admin::AdminReply;
+use vrift_protocol::frame::FLAG_MORE;
+use vrift_protocol::{FrameHeader, HEADER_LEN, MAX_FRAME_LEN, VnodeReply};
+use zerocopy::IntoBytes;
+
+/// Replies kept for a client whose socket is full. A blocking client has one outstanding request, a
+/// streaming one is fed by a worker that waits; more than this means that nobody reads.
+const QUEUE_MAX: usize = 64;
+/// How long a worker waits for a client that does not read its rows.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What the first frame of a connection said.
+#[derive(Clone, Copy, Debug)]
+pub struct Greeting {
+    pub client_id: u64,
+    /// 0: the command line.
+    pub workspace: u32,
+}
+
+struct Frame {
+    bytes: Vec<u8>,
+    fd: Option<OwnedFd>,
+}
+
+pub struct Connection {
+    pub id: u64,
+    pub socket: OwnedFd,
+    pub greeting: OnceLock<Greeting>,
+    /// An admin request of this connection is being worked on.
+    pub busy: AtomicBool,
+    /// The workspace whose run this connection stands for, and what its counters were.
+    pub run: Mutex<Option<crate::run::Run>>,
+    closed: AtomicBool,
+    queue: Mutex<VecDeque<Frame>>,
+    drained: Condvar,
+    epoll: Arc<Epoll>,
+}
+
+/// The client is gone or was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gone;
+
+impl Connection {
+    pub fn new(id: u64, socket: OwnedFd, epoll: Arc<Epoll>) -> Connection {
+        Connection {
+            id,
+            socket,
+            greeting: OnceLock::new(),
+            busy: AtomicBool::new(false),
+            run: Mutex::new(None),
+            closed: AtomicBool::new(false),
+            queue: Mutex::default(),
+            drained: Condvar::new(),
+            epoll,
+        }
+    }
+
+    pub fn origin(&self, request_id: u64) -> Origin {
+        Origin { client_id: self.greeting.get().map_or(0, |greeting| greeting.client_id), request_id }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, VecDeque<Frame>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends now, or keeps the frame until the socket takes it. Never blocks.
+    fn send(&self, frame: Frame) -> Result<(), Gone> {
+        let mut queue = self.queue();
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(Gone);
+        }
+        if queue.is_empty() {
+            match self.try_send(&frame) {
+                Ok(()) => return Ok(()),
+                Err(Errno::EAGAIN) => {}
+                Err(_) => {
+                    drop(queue);
+                    self.close();
+                    return Err(Gone);
+                }
+            }
+        }
+        if queue.len() >= QUEUE_MAX {
+            tracing::warn!(connection = self.id, "dropped: it does not read its replies");
+            drop(queue);
+            self.close();
+            return Err(Gone);
+        }
+        queue.push_back(frame);
+        self.watch(EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT);
+        Ok(())
+    }
+
+    fn try_send(&self, frame: &Frame) -> Result<(), Errno> {
+        let fds = frame.fd.as_ref().map(|fd| [fd.as_raw_fd()]);
+        let control = fds.as_ref().map(|fds| ControlMessage::ScmRights(fds));
+        let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+        loop {
+            let slices = [IoSlice::new(&frame.bytes)];
+            let sent = sendmsg::<UnixAddr>(self.socket.as_raw_fd(), &slices, control.as_slice(), flags, None);
+            match sent {
+                Err(Errno::EINTR) => {}
+                result => return result.map(drop),
+            }
+        }
+    }
+
+    fn watch(&self, flags: EpollFlags) {
+        let mut event = EpollEvent::new(flags, self.id);
+        if self.epoll.modify(&self.socket, &mut event).is_err() {
+            self.close();
+        }
+    }
+
+    /// The socket takes data again: sends what was kept.
+    pub fn flush(&self) {
+        let mut queue = self.queue();
+        while let Some(frame) = queue.front() {
+            match self.try_send(frame) {
+                Ok(()) => drop(queue.pop_front()),
+                Err(Errno::EAGAIN) => break,
+                Err(_) => {
+                    drop(queue);
+                    self.close();
+                    return;
+                }
+            }
+        }
+        if queue.is_empty() {
+            self.watch(EpollFlags::EPOLLIN);
+        }
+        self.drained.notify_all();
+    }
+
+    /// Ends the connection; the event loop finds it hung up and forgets it.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+        let _ = shutdown(self.socket.as_raw_fd(), Shutdown::Both);
+        self.drained.notify_all();
+    }
+
+    /// Waits until the client has taken most of what it was sent.
+    fn wait_for_reader(&self) -> Result<(), Gone> {
+        let queue = self.queue();
+        let waited = self.drained.wait_timeout_while(queue, READ_TIMEOUT, |queue| {
+            queue.len() > QUEUE_MAX / 2 && !self.closed.load(Ordering::Relaxed)
+        });
+        let (queue, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+        drop(queue);
+        if timeout.timed_out() {
+            self.close();
+        }
+        if self.closed.load(Ordering::Relaxed) { Err(Gone) } else { Ok(()) }
+    }
+
+    /// The answer to a vnode request.
+    pub fn reply(&self, request: &FrameHeader, answer: Result<(VnodeReply, Option<OwnedFd>), Errno>) {
+        let (errno, body, fd) = match answer {
+            Ok((body, fd)) => (0, Some(body), fd),
+            Err(errno) => (errno as u32, None, None),
+        };
+        let body = body.as_ref().map_or(&[][..], IntoBytes::as_bytes);
+        let mut bytes = request.reply(errno, body.len()).as_bytes().to_vec();
+        bytes.extend_from_slice(body);
+        let _ = self.send(Frame { bytes, fd });
+    }
+
+    /// One frame of the answer to an admin request; `more` follow. Waits for a slow reader up to a bound.
+    pub fn reply_admin(
+        &self,
+        request: &FrameHeader,
+        reply: &AdminReply,
+        more: bool,
+        fd: Option<OwnedFd>,
+    ) -> Result<(), Gone> {
+        self.wait_for_reader()?;
+        let body = serde_json::to_vec(reply).unwrap_or_default();
+        if body.is_empty() || HEADER_LEN + body.len() > MAX_FRAME_LEN {
+            self.reply(request, Err(Errno::EMSGSIZE));
+            return Err(Gone);
+        }
+        let mut header = request.reply(0, body.len());
+        if more {
+            header.flags = (header.flags.get() | FLAG_MORE).into();
+        }
+        let mut bytes = header.as_bytes().to_vec();
+        bytes.extend_from_slice(&body);
+        self.send(Frame { bytes, fd })
+    }
+}

@@ -1,0 +1,224 @@
+//! What all threads of the daemon share, and the one gateway through which a namespace changes.
+
+use crate::base::Base;
+use crate::clock::Clock;
+use crate::connection::Connection;
+use crate::folders::Folders;
+use crate::namespace::{Applied, Namespaces};
+use crate::record::{Change, Origin, Record};
+use crate::workers::Workers;
+use nix::errno::Errno;
+use nix::sys::eventfd::EventFd;
+use statefs_journal::{Store, StoreError};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+use vrift_cas::{Cas, CasError};
+use vrift_protocol::names;
+
+/// The core lock.
+pub type Spaces<'a> = MutexGuard<'a, Namespaces>;
+
+/// Staging numbers from here on are no vnodes but copies on their way to be one's staging file: generations
+/// would have to pass two thousand million to meet them.
+pub const TEMPORARY_STAGING: u64 = 1 << 63;
+
+/// Counts for `status`.
+#[derive(Default)]
+pub struct DaemonStats {
+    pub connections: AtomicU64,
+    pub requests: AtomicU64,
+    pub malformed: AtomicU64,
+    pub refused: AtomicU64,
+}
+
+pub struct Daemon {
+    pub folders: Folders,
+    pub store: Arc<Store>,
+    pub cas: Cas,
+    pub clock: Clock,
+    pub workers: Workers,
+    pub stats: DaemonStats,
+    pub started: Instant,
+    /// Written to end the event loop.
+    pub stop_event: EventFd,
+    /// Bytes that sealing and ingest brought which the store did not have.
+    pub new_bytes: AtomicU64,
+    /// Something was appended since the last sync.
+    pub dirty: AtomicBool,
+    pub seals: crate::sealing::SealQueue,
+    /// Base tables by workspace, with their hash.
+    pub bases: Mutex<HashMap<u32, ([u8; 32], Arc<Base>)>>,
+    spaces: Mutex<Namespaces>,
+    seal_done: Condvar,
+    /// One take-in, diff or export of a workspace at a time.
+    turns: Mutex<HashMap<u32, Arc<Mutex<()>>>>,
+    unique: AtomicU64,
+    stopping: AtomicBool,
+}
+
+impl Daemon {
+    pub fn new(
+        folders: Folders,
+        store: Arc<Store>,
+        cas: Cas,
+        clock: Clock,
+        spaces: Namespaces,
+    ) -> std::io::Result<Daemon> {
+        Ok(Daemon {
+            folders,
+            store,
+            cas,
+            clock,
+            workers: Workers::start()?,
+            stats: DaemonStats::default(),
+            started: Instant::now(),
+            stop_event: EventFd::new()?,
+            new_bytes: AtomicU64::new(0),
+            // Whatever the last daemon did not sync counts as ours.
+            dirty: AtomicBool::new(true),
+            seals: crate::sealing::SealQueue::new(),
+            bases: Mutex::default(),
+            spaces: Mutex::new(spaces),
+            seal_done: Condvar::new(),
+            turns: Mutex::default(),
+            unique: AtomicU64::new(1),
+            stopping: AtomicBool::new(false),
+        })
+    }
+
+    pub fn spaces(&self) -> Spaces<'_> {
+        self.spaces.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes the change to the journal, then applies it.
+    pub fn commit(
+        &self,
+        spaces: &mut Namespaces,
+        workspace: u32,
+        origin: Origin,
+        change: &Change<'_>,
+    ) -> Result<Applied, Errno> {
+        self.log(spaces, &[Record::Change { workspace, origin, change: *change }])?;
+        let applied = spaces.get_mut(workspace)?.apply(change);
+        match applied {
+            Ok(applied) => {
+                spaces.note_answer(origin, change, &applied);
+                Ok(applied)
+            }
+            Err(errno @ (Errno::ENOSPC | Errno::ENOMEM | Errno::EIO)) => {
+                // The journal says it happened and the index could not follow: only replay can tell.
+                self.give_up(spaces, format!("the index of workspace {workspace} cannot grow: {errno}"));
+                Err(errno)
+            }
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Appends records; they survive the daemon when this returns.
+    pub fn log(&self, spaces: &mut Namespaces, records: &[Record<'_>]) -> Result<(), Errno> {
+        if spaces.broken.is_some() {
+            return Err(Errno::EIO);
+        }
+        let encoded: Vec<_> = records.iter().map(Record::encode).collect();
+        let appended = match &encoded[..] {
+            [(kind, payload)] => self.store.append(*kind, payload),
+            many => {
+                let many: Vec<_> = many.iter().map(|(kind, payload)| (*kind, &payload[..])).collect();
+                self.store.append_batch(&many)
+            }
+        };
+        self.dirty.store(true, Ordering::Release);
+        appended.map(drop).map_err(|error| {
+            tracing::error!(%error, "the journal cannot be written");
+            store_errno(&error)
+        })
+    }
+
+    /// No more changes until the journal was read again.
+    pub fn give_up(&self, spaces: &mut Namespaces, why: String) {
+        tracing::error!(why, "refusing changes until a restart");
+        spaces.broken.get_or_insert(why);
+    }
+
+    /// Waits until nobody seals the vnode.
+    pub fn wait_for_seal<'a>(&'a self, spaces: Spaces<'a>, key: (u32, u64)) -> Spaces<'a> {
+        self.seal_done
+            .wait_while(spaces, |spaces| spaces.sealing.contains(&key))
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn announce_seal(&self) {
+        self.seal_done.notify_all();
+    }
+
+    /// The lock under which a workspace is taken in, compared or exported.
+    pub fn turn(&self, workspace: u32) -> Arc<Mutex<()>> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(turns.entry(workspace).or_default())
+    }
+
+    fn next_unique(&self) -> u64 {
+        self.unique.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A staging number for a copy under way.
+    pub fn unique_staging(&self) -> u64 {
+        TEMPORARY_STAGING | self.next_unique()
+    }
+
+    /// A name in `tmp/` that nobody uses.
+    pub fn unique_in_tmp(&self) -> PathBuf {
+        let name = format!("link-{}-{}", std::process::id(), self.next_unique());
+        self.folders.in_home(names::TMP_DIR).join(name)
+    }
+
+    /// Ends the event loop.
+    pub fn stop_now(&self) {
+        let _ = self.stop_event.write(1);
+    }
+
+    /// A signal asked for the end: syncs on a thread of its own, then stops.
+    pub fn stop_soon(daemon: &Arc<Daemon>) {
+        if daemon.stopping.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let this = Arc::clone(daemon);
+        let spawned = std::thread::Builder::new().name("stop".into()).spawn(move || {
+            if let Err(error) = this.finish() {
+                tracing::error!(error, "could not sync at the end");
+            }
+            this.stop_now();
+        });
+        if spawned.is_err() {
+            daemon.stop_now();
+        }
+    }
+
+    /// The client of a connection is gone: its run, if it was one, ends.
+    pub fn end_run(&self, connection: &Connection) {
+        let run = connection.run.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(run) = run
+            && let Ok(workspace) = self.spaces().get_mut(run.workspace)
+        {
+            workspace.runs.remove(&connection.id);
+        }
+    }
+}
+
+/// What a failure of the content layer is on the wire.
+pub fn cas_errno(error: &CasError) -> Errno {
+    match error {
+        CasError::NoSpace { .. } => Errno::ENOSPC,
+        CasError::BeingSealed { .. } => Errno::EBUSY,
+        CasError::Io { source, .. } => crate::namespace::errno_of(source),
+        _ => Errno::EIO,
+    }
+}
+
+/// What a failure of the store is on the wire.
+pub fn store_errno(error: &StoreError) -> Errno {
+    if error.is_no_space() { Errno::ENOSPC } else { Errno::EIO }
+}

@@ -1,0 +1,275 @@
+//! Real directories into workspaces: the first time, and again.
+
+use crate::admin::{Refusal, Teller};
+use crate::base::{Base, Held};
+use crate::daemon::Daemon;
+use crate::namespace::{Workspace, begin};
+use crate::record::{NewWorkspace, Record};
+use crate::take_in::{FreshGuard, Goal, TakeIn, with_unread};
+use crate::walk::{Found, Reading, os, walk};
+use nix::errno::Errno;
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::Instant;
+use vrift_cas::BlobHash;
+use vrift_protocol::admin::{PathBytes, Taken};
+
+/// Longest name of a workspace: it is part of file names and of command lines.
+const NAME_LEN_MAX: usize = 128;
+/// Base tables up to this many rows stay in memory between two take-ins (some 40 MB at most).
+const CACHED_ROWS_MAX: usize = 200_000;
+/// Key of the turn that first ingests take; no workspace has this number.
+const FIRST_INGEST_TURN: u32 = 0;
+
+/// Reads `dir` into the workspace that has it as its view path, or a new one.
+pub fn ingest(
+    daemon: &Daemon,
+    dir: &PathBytes,
+    name: Option<&str>,
+    tell: &Teller<'_>,
+) -> Result<Taken, Refusal> {
+    let dir = check_dir(&dir.0)?;
+    let turn = daemon.turn(FIRST_INGEST_TURN);
+    let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = {
+        let spaces = daemon.spaces();
+        let known = spaces.workspaces.values().find(|workspace| workspace.view == dir);
+        known.map(|workspace| (workspace.id, workspace.name.clone()))
+    };
+    match known {
+        Some((_, has)) if name.is_some_and(|name| name != has) => Err(Refusal::input(
+            format!("{} is the workspace '{has}' already", show(&dir)),
+            "leave --name out, or use that name".into(),
+        )),
+        Some((id, _)) => take_in(daemon, id, tell),
+        None => first_ingest(daemon, &dir, name, tell),
+    }
+}
+
+/// A directory that exists and can be read, under its canonical name.
+fn check_dir(dir: &[u8]) -> Result<Vec<u8>, Refusal> {
+    let path = Path::new(os(dir));
+    let refuse = |why: &str, hint: &str| Refusal::input(format!("{}: {why}", show(dir)), hint.into());
+    if dir.first() != Some(&b'/') {
+        return Err(refuse("not an absolute path", "name a directory"));
+    }
+    let canonical = fs::canonicalize(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => refuse("no such directory", "name a directory that exists"),
+        _ => refuse(&error.to_string(), "name a directory that you may read"),
+    })?;
+    if !canonical.is_dir() {
+        return Err(refuse("not a directory", "name the directory that holds it"));
+    }
+    fs::read_dir(&canonical).map_err(|error| {
+        refuse(&format!("cannot be read: {error}"), "give yourself read and search permission on it")
+    })?;
+    let canonical = std::os::unix::ffi::OsStringExt::into_vec(canonical.into_os_string());
+    if canonical.len() >= vrift_manifest::layout::PATH_FIELD_MAX {
+        return Err(refuse("the path is too long for a view", "move it nearer to the root"));
+    }
+    Ok(canonical)
+}
+
+fn first_ingest(
+    daemon: &Daemon,
+    dir: &[u8],
+    name: Option<&str>,
+    tell: &Teller<'_>,
+) -> Result<Taken, Refusal> {
+    let started = Instant::now();
+    let guard = FreshGuard::new(daemon);
+    let found = read(daemon, dir, &Base::default(), tell)?;
+    let (id, name) = {
+        let mut spaces = daemon.spaces();
+        let taken = |name: &str| spaces.workspaces.values().any(|workspace| workspace.name == name);
+        let name = match name {
+            Some(name) => check_name(name, taken(name))?,
+            None => free_name(dir, &taken),
+        };
+        spaces.last_id += 1;
+        (spaces.last_id, name)
+    };
+    let mut taken = Taken { workspace: name.clone(), view: dir.into(), created: true, ..Taken::default() };
+    let new = Base { rows: found.rows };
+    count(&new, &mut taken);
+    let made = make_workspace(daemon, id, &name, dir, &new, &mut taken).and_then(|workspace| {
+        let base =
+            daemon.cas.ingest_bytes(&new.encode()).map_err(|error| crate::daemon::cas_errno(&error))?;
+        guard.complete(workspace, base.hash.0)
+    });
+    if let Err(errno) = made {
+        let _ = fs::remove_dir_all(daemon.folders.workspace_runtime(id));
+        let _ = daemon.cas.remove_workspace(id);
+        return Err(Refusal::store(format!("{} cannot be taken in: {}", show(dir), errno.desc()), daemon));
+    }
+    taken.skipped = found.skipped;
+    taken.new_bytes = found.new_bytes;
+    taken.duplicates = found.duplicates;
+    daemon.new_bytes.fetch_add(found.new_bytes, Ordering::Relaxed);
+    taken.elapsed_ms = started.elapsed().as_millis() as u64;
+    Ok(taken)
+}
+
+fn make_workspace(
+    daemon: &Daemon,
+    id: u32,
+    name: &str,
+    dir: &[u8],
+    new: &Base,
+    taken: &mut Taken,
+) -> Result<Workspace, Errno> {
+    let root = new.find(b"").ok_or(Errno::ENOENT)?;
+    let begun = NewWorkspace {
+        id,
+        name: name.as_bytes(),
+        view: dir,
+        root_mode: root.mode & 0o7777,
+        root_uid: root.uid,
+        root_gid: root.gid,
+        root_time_ns: root.mtime_ns,
+    };
+    let io = |error: std::io::Error| crate::namespace::errno_of(&error);
+    let mut workspace = begin(&begun, &daemon.folders).map_err(io)?;
+    crate::recover::make_counters(&daemon.folders.workspace_runtime(id)).map_err(io)?;
+    daemon.watch_staging(id)?;
+    daemon.log(&mut daemon.spaces(), &[Record::Workspace(begun)])?;
+    let goal = Goal::Fresh { workspace: &mut workspace, unwritten: Vec::new(), kinds: Vec::new() };
+    TakeIn::new(daemon, goal, &Base::default(), new, taken).run()?;
+    Ok(workspace)
+}
+
+/// Takes in what changed in the real directory of a workspace.
+pub fn take_in(daemon: &Daemon, id: u32, tell: &Teller<'_>) -> Result<Taken, Refusal> {
+    let started = Instant::now();
+    let turn = daemon.turn(id);
+    let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut taken = Taken::default();
+    let dir = {
+        let spaces = daemon.spaces();
+        let workspace = spaces.get(id).map_err(|errno| Refusal::errno("the workspace", errno, daemon))?;
+        taken.workspace = workspace.name.clone();
+        taken.view = workspace.view[..].into();
+        workspace.view.clone()
+    };
+    let fail = |errno: Errno| {
+        Refusal::store(format!("changes of {} cannot be taken in: {}", show(&dir), errno.desc()), daemon)
+    };
+    // What is staged without a writer counts as what it holds.
+    daemon.seal_all(id).map_err(fail)?;
+    let old = base_of(daemon, id)?;
+    let found = read(daemon, &dir, &old, tell)?;
+    let new = Base { rows: with_unread(&old, found.rows, &found.skipped) };
+    count(&new, &mut taken);
+    let next = TakeIn::new(daemon, Goal::Live { id }, &old, &new, &mut taken).run().map_err(fail)?;
+    if let Some(next) = next {
+        set_base(daemon, id, next).map_err(fail)?;
+    }
+    taken.skipped = found.skipped;
+    taken.new_bytes = found.new_bytes;
+    taken.duplicates = found.duplicates;
+    daemon.new_bytes.fetch_add(found.new_bytes, Ordering::Relaxed);
+    taken.elapsed_ms = started.elapsed().as_millis() as u64;
+    Ok(taken)
+}
+
+fn read(daemon: &Daemon, dir: &[u8], base: &Base, tell: &Teller<'_>) -> Result<Found, Refusal> {
+    let mut progress = |files, bytes| tell.progress("reading", files, bytes);
+    let found = walk(daemon, dir, base, Reading::Ingest, &mut progress).map_err(|errno| {
+        Refusal::input(
+            format!("{} cannot be read: {}", show(dir), errno.desc()),
+            "the workspace is as it was; make the directory readable, or remove the workspace".into(),
+        )
+    })?;
+    match &found.failed {
+        Some(error) => Err(Refusal::store(format!("{} cannot be taken in: {error}", show(dir)), daemon)),
+        None => Ok(found),
+    }
+}
+
+fn count(base: &Base, taken: &mut Taken) {
+    for row in base.rows.iter().filter(|row| !row.path.is_empty()) {
+        match row.held {
+            Held::Nothing => taken.directories += 1,
+            Held::Target(_) => taken.symlinks += 1,
+            Held::Hash(_) => {
+                taken.files += 1;
+                taken.bytes += row.size;
+            }
+        }
+    }
+}
+
+/// The base table of a workspace.
+pub fn base_of(daemon: &Daemon, id: u32) -> Result<Arc<Base>, Refusal> {
+    let hash = daemon.spaces().get(id).ok().and_then(|workspace| workspace.base);
+    let Some(hash) = hash else { return Ok(Arc::default()) };
+    let mut bases = daemon.bases.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, base)) = bases.get(&id).filter(|(known, _)| *known == hash) {
+        return Ok(Arc::clone(base));
+    }
+    let damaged = |error: &dyn std::fmt::Display| {
+        Refusal::store(format!("the base table of the workspace cannot be read: {error}"), daemon)
+    };
+    let bytes = daemon.store.read_blob_vec(&BlobHash(hash)).map_err(|error| damaged(&error))?;
+    let base = Arc::new(Base::decode(&bytes).map_err(|error| damaged(&error))?);
+    if base.rows.len() <= CACHED_ROWS_MAX {
+        bases.insert(id, (hash, Arc::clone(&base)));
+    }
+    Ok(base)
+}
+
+/// Stores a new base table and makes it the workspace's.
+pub fn set_base(daemon: &Daemon, id: u32, base: Base) -> Result<(), Errno> {
+    let stored = daemon.cas.ingest_bytes(&base.encode()).map_err(|error| crate::daemon::cas_errno(&error))?;
+    let hash = stored.hash.0;
+    let mut spaces = daemon.spaces();
+    daemon.log(&mut spaces, &[Record::Base { workspace: id, hash }])?;
+    spaces.get_mut(id)?.base = Some(hash);
+    drop(spaces);
+    let mut bases = daemon.bases.lock().unwrap_or_else(PoisonError::into_inner);
+    bases.remove(&id);
+    if base.rows.len() <= CACHED_ROWS_MAX {
+        bases.insert(id, (hash, Arc::new(base)));
+    }
+    Ok(())
+}
+
+fn check_name(name: &str, taken: bool) -> Result<String, Refusal> {
+    let refuse =
+        |why: &str| Refusal::input(format!("workspace name '{name}': {why}"), "choose another name".into());
+    match () {
+        () if name.is_empty() => Err(refuse("empty")),
+        () if name.len() > NAME_LEN_MAX => Err(refuse("longer than 128 bytes")),
+        () if name.contains(['/', '@', ':']) || name.chars().any(char::is_control) => {
+            Err(refuse("must not contain '/', '@', ':' or control characters"))
+        }
+        () if taken => Err(refuse("taken by another directory")),
+        () => Ok(name.into()),
+    }
+}
+
+/// The folder's name, made fit for a command line and unique.
+fn free_name(dir: &[u8], taken: &dyn Fn(&str) -> bool) -> String {
+    let last = dir.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    let mut name: String = String::from_utf8_lossy(last)
+        .chars()
+        .map(|char| if matches!(char, '@' | ':') || char.is_control() { '_' } else { char })
+        .collect();
+    if name.is_empty() {
+        name = "root".into();
+    }
+    while name.len() > NAME_LEN_MAX - 8 {
+        name.pop();
+    }
+    if !taken(&name) {
+        return name;
+    }
+    (2u64..).map(|number| format!("{name}-{number}")).find(|name| !taken(name)).unwrap_or(name)
+}
+
+/// A path in a message.
+pub fn show(path: &[u8]) -> String {
+    String::from_utf8_lossy(path).into_owned()
+}

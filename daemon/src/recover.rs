@@ -1,0 +1,201 @@
+//! From store, staging folder and whatever a dead daemon left behind to a state that can be served.
+
+use crate::checkpoint;
+use crate::daemon::TEMPORARY_STAGING;
+use crate::folders::Folders;
+use crate::namespace::{Namespaces, Places, Workspace};
+use crate::record::{Change, Origin, Record};
+use crate::sealing::vnode_of_name;
+use anyhow::{Context, Result};
+use statefs_journal::{FileDevice, FormatOptions, Replay, Store, StoreError};
+use std::collections::HashSet;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use vrift_cas::{BlobHash, Cas};
+use vrift_manifest::{Content, Index, VnodeNo};
+use vrift_protocol::{counters::COUNTERS_LEN, names};
+
+/// While the journal is read the indexes are out of the readers' sight.
+struct OutOfSight<'a>(&'a Folders);
+
+impl Places for OutOfSight<'_> {
+    fn index_path(&self, workspace: u32) -> PathBuf {
+        self.0.workspace_runtime(workspace).join("index.replay")
+    }
+    fn home(&self) -> &Path {
+        &self.0.home
+    }
+}
+
+/// Opens the store, making an empty one if there is none, and replays it.
+pub fn open_store(folders: &Folders) -> Result<(Arc<Store>, Namespaces)> {
+    let path = folders.in_home(names::STORE_FILE);
+    if !path.try_exists().with_context(|| format!("cannot look for {}", path.display()))? {
+        Store::create_file(&path, &FormatOptions::default())
+            .with_context(|| format!("cannot make the store {}", path.display()))?;
+    }
+    let device = FileDevice::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
+    let places = OutOfSight(folders);
+    let mut spaces = Namespaces::default();
+    let store = Store::open(Arc::new(device), &mut |event| {
+        let client = |error: &dyn std::fmt::Display| StoreError::Client(error.to_string());
+        match event {
+            Replay::Checkpoint { bytes, .. } => {
+                spaces = checkpoint::read(bytes, &places).map_err(|error| client(&error))?;
+            }
+            Replay::Record { kind, payload, .. } => {
+                let record = Record::decode(kind, payload).map_err(|error| client(&error))?;
+                spaces.replay(&record, &places).map_err(|error| client(&error))?;
+            }
+        }
+        Ok(())
+    })
+    .with_context(|| format!("cannot open the store {}", path.display()))?;
+    // An ingest that did not come to its end never happened.
+    spaces.workspaces.retain(|_, workspace| workspace.base.is_some());
+    Ok((Arc::new(store), spaces))
+}
+
+/// Brings staging folder, hot tier and namespaces together; changes that this takes are in the journal.
+pub fn take_over(folders: &Folders, store: &Store, cas: &Cas, spaces: &mut Namespaces) -> Result<()> {
+    remove_unknown(&folders.in_home(names::STAGING_DIR), &spaces.workspaces.keys().copied().collect())?;
+    remove_unknown(&folders.in_home(names::MIRROR_DIR), &spaces.workspaces.keys().copied().collect())?;
+    for workspace in spaces.workspaces.values_mut() {
+        cas.ensure_staging_dir(workspace.id)?;
+        take_over_staging(folders, store, cas, workspace)?;
+        remove_dead_mirrors(folders, workspace);
+        note_unstored(store, cas, workspace);
+    }
+    Ok(())
+}
+
+fn take_over_staging(folders: &Folders, store: &Store, cas: &Cas, workspace: &mut Workspace) -> Result<()> {
+    let mut found = HashSet::new();
+    for number in cas.list_staging(workspace.id)? {
+        let attr = workspace.index.attr(VnodeNo(number)).filter(|_| number < TEMPORARY_STAGING);
+        match attr.map(|attr| (attr, attr.content)) {
+            Some((_, Content::Staged | Content::None)) => {
+                found.insert(number);
+            }
+            Some((attr, Content::Sealed(hash))) if !is_kept(store, cas, &hash) => {
+                // Sealed in the journal, and then the daemon died before the rename.
+                let change = Change::SetContent {
+                    vnode: attr.vnode,
+                    content: Content::Staged,
+                    size: attr.size,
+                    blocks: attr.blocks,
+                    mtime_ns: attr.mtime_ns,
+                    ctime_ns: attr.ctime_ns,
+                };
+                amend(store, workspace, &change)?;
+                found.insert(number);
+            }
+            _ => {
+                tracing::info!(workspace = workspace.id, number, "staging file of nobody removed");
+                let _ = fs::remove_file(folders.staging(workspace.id, number));
+            }
+        }
+    }
+    let missing: Vec<_> = workspace.staged.iter().filter(|(vnode, _)| !found.contains(vnode)).collect();
+    let missing: Vec<_> = missing.into_iter().map(|(vnode, before)| (*vnode, *before)).collect();
+    for (vnode, before) in missing {
+        let kept = before.filter(|hash| is_kept(store, cas, hash));
+        let hash = match kept {
+            Some(hash) => hash,
+            None => cas.ingest_bytes(b"")?.hash.0,
+        };
+        let path = workspace.index.path_of(VnodeNo(vnode)).unwrap_or_default();
+        tracing::error!(
+            workspace = workspace.id,
+            path = %String::from_utf8_lossy(&path),
+            restored = kept.is_some(),
+            "staging file is missing: what was written since its last sealing is lost"
+        );
+        let Some(attr) = workspace.index.attr(VnodeNo(vnode)) else { continue };
+        let size = store.blob_len(&BlobHash(hash)).unwrap_or(0);
+        let change = Change::SetContent {
+            vnode: VnodeNo(vnode),
+            content: Content::Sealed(hash),
+            size,
+            blocks: size.div_ceil(512),
+            mtime_ns: attr.mtime_ns,
+            ctime_ns: attr.ctime_ns,
+        };
+        amend(store, workspace, &change)?;
+    }
+    Ok(())
+}
+
+fn is_kept(store: &Store, cas: &Cas, hash: &[u8; 32]) -> bool {
+    let hash = BlobHash(*hash);
+    store.has_blob(&hash) || cas.hot_path(&hash).exists()
+}
+
+fn amend(store: &Store, workspace: &mut Workspace, change: &Change<'_>) -> Result<()> {
+    let record = Record::Change { workspace: workspace.id, origin: Origin::default(), change: *change };
+    let (kind, payload) = record.encode();
+    store.append(kind, &payload).context("cannot write the journal")?;
+    workspace.apply(change).map(drop).context("cannot amend the index")
+}
+
+fn remove_dead_mirrors(folders: &Folders, workspace: &Workspace) {
+    let Ok(entries) = fs::read_dir(folders.mirror_dir(workspace.id)) else { return };
+    for entry in entries.flatten() {
+        let vnode = vnode_of_name(entry.file_name().as_bytes());
+        if vnode.is_none_or(|vnode| workspace.index.attr(VnodeNo(vnode)).is_none()) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Sealed content that reached the hot tier but not the store is stored later.
+fn note_unstored(store: &Store, cas: &Cas, workspace: &Workspace) {
+    let mut seen = HashSet::new();
+    workspace.index.vnodes(&mut |vnode| {
+        let Some(hash) = workspace.sealed_hash(vnode).map(BlobHash) else { return };
+        if store.has_blob(&hash) || !seen.insert(hash) {
+            return;
+        }
+        if let Err(error) = cas.note_unstored(&hash) {
+            let path = workspace.index.path_of(vnode).unwrap_or_default();
+            let path = String::from_utf8_lossy(&path).into_owned();
+            tracing::error!(workspace = workspace.id, path, %error, "content is missing");
+        }
+    });
+}
+
+/// Removes folders of workspaces that are not there.
+fn remove_unknown(dir: &Path, known: &HashSet<u32>) -> Result<()> {
+    for entry in fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let id =
+            name.to_str().filter(|name| name.len() == 8).and_then(|hex| u32::from_str_radix(hex, 16).ok());
+        if id.is_none_or(|id| !known.contains(&id)) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+    Ok(())
+}
+
+/// Shows the indexes to readers and tells those of a dead daemon's that theirs are out of date.
+pub fn publish(folders: &Folders, spaces: &mut Namespaces) -> Result<()> {
+    remove_unknown(&folders.runtime.join("w"), &spaces.workspaces.keys().copied().collect())?;
+    for workspace in spaces.workspaces.values_mut() {
+        let path = folders.index_path(workspace.id);
+        let left_behind = Index::open_left_behind(&path);
+        workspace.index.move_to(&path).with_context(|| format!("cannot publish {}", path.display()))?;
+        make_counters(&folders.workspace_runtime(workspace.id))?;
+        Index::retire(&left_behind);
+    }
+    Ok(())
+}
+
+/// The counters page of a workspace; counts of a daemon before this one go on.
+pub fn make_counters(dir: &Path) -> std::io::Result<()> {
+    let path = dir.join(names::COUNTERS_FILE);
+    let file = fs::OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+    file.set_len(COUNTERS_LEN as u64)
+}

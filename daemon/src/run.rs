@@ -1,0 +1,118 @@
+//! Runs: a command in the view, from Enter to Leave.
+
+use crate::admin::{Refusal, Teller, find, fit};
+use crate::connection::Connection;
+use crate::daemon::Daemon;
+use crate::namespace::is_within;
+use crate::take_in;
+use std::collections::HashSet;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use vrift_manifest::ROOT;
+use vrift_protocol::admin::{Problem, RunEnd, Taken, Target, View};
+use vrift_protocol::{counters, names};
+
+/// What the counters were when a run began.
+#[derive(Clone, Copy, Debug)]
+pub struct Run {
+    pub workspace: u32,
+    pub processes: u64,
+    pub new_bytes: u64,
+}
+
+/// Finds or makes the workspace, takes in what changed, prepares the view.
+pub fn enter(
+    daemon: &Daemon,
+    target: &Target,
+    create: bool,
+    run: bool,
+    tell: &Teller<'_>,
+) -> Result<View, Refusal> {
+    let (id, mut taken) = match (find(daemon, target), target) {
+        (Ok(id), _) => (id, take_in_if_there(daemon, id, tell)?),
+        (Err(_), Target::Holding(dir)) if create => {
+            let taken = crate::ingest::ingest(daemon, dir, None, tell)?;
+            (find(daemon, target)?, taken)
+        }
+        (Err(refusal), _) => return Err(refusal),
+    };
+    fit(&mut taken.skipped);
+    fit(&mut taken.conflicts);
+    let mut spaces = daemon.spaces();
+    let failed = |errno| Refusal::errno("the workspace", errno, daemon);
+    let workspace = spaces.get_mut(id).map_err(failed)?;
+    let below = match target {
+        Target::Holding(dir) if is_within(&dir.0, &workspace.view) => {
+            let rest = dir.0.get(workspace.view.len()..).unwrap_or_default();
+            take_in::find(workspace, rest.strip_prefix(b"/").unwrap_or(rest))
+        }
+        _ => None,
+    };
+    let folder = |vnode| crate::real_things::mirror_folder(daemon, workspace, vnode);
+    let cwd = below.and_then(|vnode| folder(vnode).ok());
+    let cwd = cwd.map_or_else(|| folder(ROOT), Ok).map_err(failed)?;
+    let view = View {
+        workspace: workspace.name.clone(),
+        id,
+        view: workspace.view[..].into(),
+        runtime: daemon.folders.workspace_runtime(id).into(),
+        cwd: cwd.into(),
+        taken,
+    };
+    if run {
+        workspace.runs.insert(tell.connection.id, HashSet::new());
+        let begun = Run {
+            workspace: id,
+            processes: processes(daemon, id),
+            new_bytes: daemon.new_bytes.load(Ordering::Relaxed),
+        };
+        *tell.connection.run.lock().unwrap_or_else(PoisonError::into_inner) = Some(begun);
+    }
+    Ok(view)
+}
+
+/// A workspace whose real directory is gone can still be entered.
+fn take_in_if_there(daemon: &Daemon, id: u32, tell: &Teller<'_>) -> Result<Taken, Refusal> {
+    let view = daemon.spaces().get(id).map(|workspace| (workspace.name.clone(), workspace.view.clone()));
+    let (name, view) = view.map_err(|errno| Refusal::errno("the workspace", errno, daemon))?;
+    if std::path::Path::new(crate::walk::os(&view)).is_dir() {
+        return crate::ingest::take_in(daemon, id, tell);
+    }
+    let gone = Problem { path: view[..].into(), what: "is not there: nothing taken in".into() };
+    Ok(Taken { workspace: name, view: view[..].into(), skipped: vec![gone], ..Taken::default() })
+}
+
+/// Ends the connection's run: sealed, synced, counted.
+pub fn leave(daemon: &Daemon, connection: &Connection) -> Result<RunEnd, Refusal> {
+    let run = *connection.run.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(run) = run else {
+        return Err(Refusal::input("this connection has no run".into(), "enter first".into()));
+    };
+    daemon
+        .sync(Some(run.workspace))
+        .map_err(|error| Refusal::store(format!("the run's changes cannot be synced: {error}"), daemon))?;
+    let changed = {
+        let mut spaces = daemon.spaces();
+        let workspace = spaces.get_mut(run.workspace).ok();
+        workspace.and_then(|workspace| workspace.runs.remove(&connection.id)).unwrap_or_default()
+    };
+    *connection.run.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    Ok(RunEnd {
+        processes: processes(daemon, run.workspace).saturating_sub(run.processes),
+        files_changed: changed.len() as u64,
+        new_bytes: daemon.new_bytes.load(Ordering::Relaxed).saturating_sub(run.new_bytes),
+        synced: true,
+    })
+}
+
+/// Processes that mapped the workspace's index so far.
+fn processes(daemon: &Daemon, workspace: u32) -> u64 {
+    let path = daemon.folders.workspace_runtime(workspace).join(names::COUNTERS_FILE);
+    let mut value = [0; 8];
+    match File::open(path).and_then(|file| file.read_exact_at(&mut value, counters::PROCESSES as u64)) {
+        Ok(()) => u64::from_le_bytes(value),
+        Err(_) => 0,
+    }
+}

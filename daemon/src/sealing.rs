@@ -1,0 +1,227 @@
+//! Staged becomes sealed: on the kernel's word that no writer is left, after some idle time or at once when
+//! somebody needs it.
+
+use crate::daemon::{Daemon, cas_errno};
+use crate::record::{Change, Origin};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
+use std::collections::HashMap;
+use std::fs;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use vrift_cas::{CommitOutcome, PrepareOutcome, Prepared};
+use vrift_manifest::{Content, VnodeNo};
+
+/// A file that was closed is sealed after this time without another close: a linker or archiver that opens
+/// the same file again soon does not pay for a copy.
+const IDLE: Duration = Duration::from_millis(200);
+/// Without inotify, all staged files are tried this often.
+const SWEEP: Duration = Duration::from_secs(1);
+/// A file that could not be sealed for lack of space or an I/O error is tried again after this time.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// What became of an attempt to seal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SealOutcome {
+    Sealed,
+    /// Somebody still writes it.
+    Busy,
+    /// It is not staged (any more).
+    Gone,
+}
+
+/// The kernel's messages about staging files.
+pub struct SealQueue {
+    inotify: Option<Inotify>,
+    watches: Mutex<HashMap<WatchDescriptor, u32>>,
+}
+
+impl SealQueue {
+    pub fn new() -> SealQueue {
+        let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK);
+        if let Err(errno) = &inotify {
+            tracing::warn!(%errno, "no inotify: staged files are looked at once a second");
+        }
+        SealQueue { inotify: inotify.ok(), watches: Mutex::default() }
+    }
+
+    pub fn has_inotify(&self) -> bool {
+        self.inotify.is_some()
+    }
+}
+
+impl Daemon {
+    /// Makes a workspace's staging folder and listens to it.
+    pub fn watch_staging(&self, workspace: u32) -> Result<(), Errno> {
+        let dir = self.cas.ensure_staging_dir(workspace).map_err(|error| cas_errno(&error))?;
+        if let Some(inotify) = &self.seals.inotify {
+            let flags = AddWatchFlags::IN_CLOSE_WRITE | AddWatchFlags::IN_ONLYDIR;
+            let watch = inotify.add_watch(&dir, flags)?;
+            let mut watches = self.seals.watches.lock().unwrap_or_else(PoisonError::into_inner);
+            watches.insert(watch, workspace);
+        }
+        Ok(())
+    }
+
+    /// Seals one staged vnode if no writer is left. Hashes outside the core lock.
+    pub fn seal(&self, workspace: u32, vnode: VnodeNo) -> Result<SealOutcome, Errno> {
+        let key = (workspace, vnode.0);
+        let path = self.folders.staging(workspace, vnode.0);
+        {
+            let mut spaces = self.spaces();
+            while spaces.sealing.contains(&key) {
+                spaces = self.wait_for_seal(spaces, key);
+            }
+            let attr = spaces.get(workspace)?.index.attr(vnode);
+            if attr.is_none_or(|attr| attr.content != Content::Staged) {
+                return Ok(SealOutcome::Gone);
+            }
+            spaces.sealing.insert(key);
+        }
+        // Before the hot tier's mode and name change it.
+        let changed_ns =
+            fs::symlink_metadata(&path).map_or(0, |stat| stat.ctime() * 1_000_000_000 + stat.ctime_nsec());
+        let outcome = match self.cas.prepare_seal(workspace, vnode.0) {
+            Ok(PrepareOutcome::Prepared(prepared)) => self.adopt(workspace, vnode, prepared, changed_ns),
+            Ok(PrepareOutcome::Busy) => Ok(SealOutcome::Busy),
+            Ok(PrepareOutcome::Gone) => Ok(SealOutcome::Gone),
+            Err(error) => {
+                tracing::error!(workspace, vnode = vnode.0, %error, "cannot seal");
+                Err(cas_errno(&error))
+            }
+        };
+        self.spaces().sealing.remove(&key);
+        self.announce_seal();
+        outcome
+    }
+
+    /// Journal first, then the rename: after a crash between the two the staging file is found and adopted,
+    /// while the other order would leave a staged vnode without its bytes.
+    fn adopt(
+        &self,
+        workspace: u32,
+        vnode: VnodeNo,
+        prepared: Prepared<'_>,
+        changed_ns: i64,
+    ) -> Result<SealOutcome, Errno> {
+        let mut spaces = self.spaces();
+        let attr = spaces.get(workspace)?.index.attr(vnode);
+        let Some(attr) = attr.filter(|attr| attr.content == Content::Staged) else {
+            prepared.abandon();
+            return Ok(SealOutcome::Gone);
+        };
+        let sealed = *prepared.sealed();
+        let content = |content, mtime_ns| Change::SetContent {
+            vnode,
+            content,
+            size: sealed.size_bytes,
+            blocks: sealed.blocks,
+            mtime_ns,
+            ctime_ns: attr.ctime_ns.max(changed_ns).max(sealed.mtime_ns),
+        };
+        let is_new = !self.store.has_blob(&sealed.hash) && !self.cas.hot_path(&sealed.hash).exists();
+        let change = content(Content::Sealed(sealed.hash.0), sealed.mtime_ns);
+        self.commit(&mut spaces, workspace, Origin::default(), &change)?;
+        let committed = prepared.commit();
+        match committed {
+            Ok(CommitOutcome::Sealed(_)) => {
+                if is_new {
+                    self.new_bytes.fetch_add(sealed.size_bytes, Ordering::Relaxed);
+                }
+                if !sealed.adopted {
+                    let _ = self.cas.remove_staging(workspace, vnode.0);
+                }
+                Ok(SealOutcome::Sealed)
+            }
+            refused => {
+                let change = content(Content::Staged, sealed.mtime_ns);
+                self.commit(&mut spaces, workspace, Origin::default(), &change)?;
+                match refused {
+                    Err(error) => {
+                        tracing::error!(workspace, vnode = vnode.0, %error, "cannot seal");
+                        Err(cas_errno(&error))
+                    }
+                    Ok(_) => Ok(SealOutcome::Busy),
+                }
+            }
+        }
+    }
+
+    /// Seals everything in a workspace that has no writer left; what still has one stays staged.
+    pub fn seal_all(&self, workspace: u32) -> Result<(), Errno> {
+        let staged: Vec<u64> = self.spaces().get(workspace)?.staged.keys().copied().collect();
+        for vnode in staged {
+            self.seal(workspace, VnodeNo(vnode))?;
+        }
+        Ok(())
+    }
+}
+
+/// The thread that seals what has been idle.
+pub fn run(daemon: &Arc<Daemon>) {
+    let mut due: HashMap<(u32, u64), Instant> = HashMap::new();
+    // What a daemon before this one left behind staged was perhaps closed while nobody listened.
+    let mut everything = true;
+    loop {
+        if everything || daemon.seals.inotify.is_none() {
+            let now = Instant::now();
+            for workspace in daemon.spaces().workspaces.values() {
+                due.extend(workspace.staged.keys().map(|vnode| ((workspace.id, *vnode), now)));
+            }
+        }
+        let now = Instant::now();
+        let ready: Vec<_> = due.iter().filter(|(_, at)| **at <= now).map(|(key, _)| *key).collect();
+        for key in ready {
+            due.remove(&key);
+            // Busy: the last writer's close will be heard.
+            if daemon.seal(key.0, VnodeNo(key.1)).is_err() {
+                due.insert(key, Instant::now() + RETRY);
+            }
+        }
+        wait(daemon, due.values().min().copied());
+        everything = collect(daemon, &mut due);
+    }
+}
+
+/// Until a message comes or something is due.
+fn wait(daemon: &Daemon, next: Option<Instant>) {
+    let left = next.map(|at| at.saturating_duration_since(Instant::now()) + Duration::from_millis(1));
+    match &daemon.seals.inotify {
+        None => std::thread::sleep(SWEEP),
+        Some(inotify) => {
+            let timeout = left
+                .map_or(PollTimeout::NONE, |left| PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX));
+            let _ = poll(&mut [PollFd::new(inotify.as_fd(), PollFlags::POLLIN)], timeout);
+        }
+    }
+}
+
+/// Notes what the kernel reported; true when it had to drop messages.
+fn collect(daemon: &Daemon, due: &mut HashMap<(u32, u64), Instant>) -> bool {
+    let Some(inotify) = &daemon.seals.inotify else { return false };
+    let mut lost = false;
+    while let Ok(events) = inotify.read_events() {
+        let at = Instant::now() + IDLE;
+        let watches = daemon.seals.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        for event in events {
+            lost |= event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW);
+            let vnode = event.name.as_ref().and_then(|name| vnode_of_name(name.as_bytes()));
+            if let (Some(workspace), Some(vnode)) = (watches.get(&event.wd), vnode) {
+                due.insert((*workspace, vnode), at);
+            }
+        }
+    }
+    lost
+}
+
+/// The vnode whose staging file has this name: 16 lower-case hex digits.
+pub fn vnode_of_name(name: &[u8]) -> Option<u64> {
+    let is_hex = name.len() == 16 && name.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let text = std::str::from_utf8(name).ok().filter(|_| is_hex)?;
+    u64::from_str_radix(text, 16).ok()
+}

@@ -1,0 +1,252 @@
+//! The serving process: from taking the lock to the last sync.
+
+use crate::args::Args;
+use crate::clock::Clock;
+use crate::daemon::Daemon;
+use crate::folders::Folders;
+use crate::recover;
+use crate::server::Server;
+use anyhow::{Context, Result, anyhow};
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, listen, socket};
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Seek, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use vrift_cas::Cas;
+use vrift_protocol::names;
+
+/// Connections that wait to be accepted: a parallel build starts many processes at once.
+const BACKLOG: i32 = 1024;
+/// How long a starter waits for a daemon that somebody else is starting at the same moment.
+const OTHER_START_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pause of the flusher when there is nothing to write.
+const FLUSH_PAUSE: Duration = Duration::from_millis(500);
+
+/// Serves until told to stop.
+pub fn serve(args: &Args, home: &Path) -> Result<()> {
+    let ready = Ready { fd: args.ready_fd };
+    match start(args, home, &ready) {
+        Ok((daemon, mut server, _lock)) => {
+            ready.say("ok\n");
+            let ended = server.run().context("the event loop failed");
+            let _ = fs::remove_file(daemon.folders.in_runtime(names::SOCKET_FILE));
+            let _ = fs::remove_file(daemon.folders.in_runtime(names::PID_FILE));
+            ended
+        }
+        Err(error) => {
+            ready.say(&format!("{error:#}\n"));
+            Err(error)
+        }
+    }
+}
+
+/// The fd on which a starter waits.
+struct Ready {
+    fd: Option<i32>,
+}
+
+impl Ready {
+    fn say(&self, text: &str) {
+        let Some(fd) = self.fd else { return };
+        if let Ok(mut pipe) = OpenOptions::new().write(true).open(format!("/proc/self/fd/{fd}")) {
+            let _ = pipe.write_all(text.as_bytes());
+        }
+        let _ = nix::unistd::close(fd);
+    }
+}
+
+fn start(args: &Args, home: &Path, ready: &Ready) -> Result<(Arc<Daemon>, Server, Flock<File>)> {
+    let stop_signals = block_signals().context("cannot block signals")?;
+    // As many fds as the machine allows: each client process has a connection.
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
+    let folders = Folders::prepare(home).context("cannot use the state folder")?;
+    let lock = take_lock(&folders, args.ready_fd.is_some().then_some(ready))?;
+
+    let (store, mut spaces) = recover::open_store(&folders)?;
+    let cas = Cas::open(&folders.home, Arc::clone(&store)).context("cannot open the content folders")?;
+    recover::take_over(&folders, &store, &cas, &mut spaces)?;
+    recover::publish(&folders, &mut spaces)?;
+    let clock = Clock::open(&folders.in_home(names::SCRATCH_FILE)).context("cannot open the scratch file")?;
+    let workspaces: Vec<u32> = spaces.workspaces.keys().copied().collect();
+    let daemon = Arc::new(Daemon::new(folders, store, cas, clock, spaces)?);
+    for workspace in workspaces {
+        daemon.watch_staging(workspace).context("cannot watch a staging folder")?;
+    }
+    let listener = listen_at(&daemon.folders.in_runtime(names::SOCKET_FILE))?;
+    let server = Server::new(Arc::clone(&daemon), listener, &stop_signals)?;
+    start_threads(&daemon)?;
+    let workspaces = daemon.spaces().workspaces.len();
+    tracing::info!(pid = std::process::id(), home = %daemon.folders.home.display(), workspaces, "serving");
+    Ok((daemon, server, lock))
+}
+
+/// SIGTERM and SIGINT are read from a signalfd. SIGIO, which a broken lease sends, and SIGPIPE must end nothing.
+fn block_signals() -> nix::Result<SigSet> {
+    let mut stop = SigSet::empty();
+    stop.add(Signal::SIGTERM);
+    stop.add(Signal::SIGINT);
+    let mut blocked = stop;
+    for signal in [Signal::SIGIO, Signal::SIGPIPE, Signal::SIGHUP] {
+        blocked.add(signal);
+    }
+    blocked.thread_set_mask()?;
+    Ok(stop)
+}
+
+/// One daemon per state folder.
+fn take_lock(folders: &Folders, starter: Option<&Ready>) -> Result<Flock<File>> {
+    let path = folders.in_runtime(names::LOCK_FILE);
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+    let file = file.with_context(|| format!("cannot open {}", path.display()))?;
+    let mut lock = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => lock,
+        Err((mut file, _)) => {
+            let mut pid = String::new();
+            let _ = file.read_to_string(&mut pid);
+            if let Some(ready) = starter
+                && answers(&folders.in_runtime(names::SOCKET_FILE))
+            {
+                // What the starter wants is there, though it is not this process.
+                ready.say("ok\n");
+            }
+            return Err(anyhow!(
+                "another vriftd (process {}) already serves {}\nuse it, or stop it with: vrift daemon stop",
+                pid.trim(),
+                folders.home.display()
+            ));
+        }
+    };
+    let pid = format!("{}\n", std::process::id());
+    lock.set_len(0)?;
+    lock.rewind()?;
+    lock.write_all(pid.as_bytes())?;
+    fs::write(folders.in_runtime(names::PID_FILE), pid)?;
+    Ok(lock)
+}
+
+/// Whether the daemon that has the lock accepts connections, soon.
+fn answers(path: &Path) -> bool {
+    let until = Instant::now() + OTHER_START_TIMEOUT;
+    while Instant::now() < until {
+        let fd = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None);
+        if let (Ok(fd), Ok(address)) = (fd, UnixAddr::new(path))
+            && connect(fd.as_raw_fd(), &address).is_ok()
+        {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    false
+}
+
+/// A socket that appears under its name only when it accepts connections. The lock is ours, so what is
+/// there is stale.
+fn listen_at(path: &Path) -> Result<OwnedFd> {
+    let beside = path.with_extension("new");
+    let _ = fs::remove_file(&beside);
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let listener = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
+    let address = UnixAddr::new(&beside)
+        .with_context(|| format!("the socket's path {} is too long; set XDG_RUNTIME_DIR", path.display()))?;
+    bind(listener.as_raw_fd(), &address).with_context(|| format!("cannot bind {}", beside.display()))?;
+    listen(&listener, Backlog::new(BACKLOG)?)?;
+    fs::rename(&beside, path).with_context(|| format!("cannot publish {}", path.display()))?;
+    Ok(listener)
+}
+
+fn start_threads(daemon: &Arc<Daemon>) -> Result<()> {
+    let sealer = Arc::clone(daemon);
+    std::thread::Builder::new().name("sealer".into()).spawn(move || crate::sealing::run(&sealer))?;
+    let flusher = Arc::clone(daemon);
+    std::thread::Builder::new().name("flusher".into()).spawn(move || flush_forever(&flusher))?;
+    Ok(())
+}
+
+/// Writes sealed blobs to the store and shortens the journal, in the background.
+fn flush_forever(daemon: &Daemon) {
+    let mut complained = false;
+    loop {
+        std::thread::sleep(FLUSH_PAUSE);
+        let flushed = if daemon.cas.pending() == 0 { Ok(0) } else { daemon.cas.flush() };
+        let written = flushed
+            .map_err(|error| error.to_string())
+            .and_then(|_| daemon.checkpoint(crate::checkpoint::JOURNAL_LEN_MAX_BYTES));
+        match written {
+            Err(error) if !complained => {
+                tracing::error!(error, "cannot write to the store");
+                complained = true;
+            }
+            Err(_) => std::thread::sleep(Duration::from_secs(2)),
+            Ok(()) => complained = false,
+        }
+    }
+}
+
+impl Daemon {
+    /// Everything before this call survives a power cut when it returns; files of `only` this workspace (None:
+    /// of all) are sealed first. Costs nothing when there is nothing to do.
+    pub fn sync(&self, only: Option<u32>) -> Result<(), String> {
+        let ids: Vec<u32> = match only {
+            Some(id) => vec![id],
+            None => self.spaces().workspaces.keys().copied().collect(),
+        };
+        for id in ids {
+            self.seal_all(id).map_err(|errno| format!("cannot seal: {errno}"))?;
+        }
+        if let Some(why) = &self.spaces().broken {
+            return Err(why.clone());
+        }
+        if !self.dirty.swap(false, Ordering::AcqRel) && self.cas.pending() == 0 {
+            return self.sync_staged();
+        }
+        let synced = || -> Result<(), String> {
+            self.cas.flush().map_err(|error| error.to_string())?;
+            self.sync_staged()?;
+            self.store.sync().map_err(|error| error.to_string())?;
+            Ok(())
+        };
+        synced().inspect_err(|_| self.dirty.store(true, Ordering::Release))
+    }
+
+    /// Content that is still being written is made durable as far as it is.
+    fn sync_staged(&self) -> Result<(), String> {
+        let staged: Vec<(u32, u64)> = self
+            .spaces()
+            .workspaces
+            .values()
+            .flat_map(|workspace| workspace.staged.keys().map(|vnode| (workspace.id, *vnode)))
+            .collect();
+        let mut folders = std::collections::BTreeSet::new();
+        for (workspace, vnode) in staged {
+            // Gone: sealed or removed meanwhile.
+            if let Ok(file) = File::open(self.folders.staging(workspace, vnode)) {
+                file.sync_data().map_err(|error| format!("cannot sync a staging file: {error}"))?;
+                folders.insert(workspace);
+            }
+        }
+        for workspace in folders {
+            let folder = File::open(self.folders.staging_dir(workspace));
+            folder
+                .and_then(|folder| folder.sync_all())
+                .map_err(|error| format!("cannot sync a staging folder: {error}"))?;
+        }
+        Ok(())
+    }
+
+    /// The orderly end: all synced, and a checkpoint so that the next start has nothing to replay.
+    pub fn finish(&self) -> Result<(), String> {
+        self.sync(None)?;
+        self.checkpoint(0)?;
+        self.store.sync().map(drop).map_err(|error| error.to_string())
+    }
+}

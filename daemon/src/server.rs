@@ -1,0 +1,224 @@
+//! The event loop: accepts clients, reads frames, answers what is quick and hands on what is not.
+
+use crate::connection::{Connection, Greeting};
+use crate::daemon::Daemon;
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::signal::SigSet;
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::socket::{MsgFlags, SockFlag, accept4, getsockopt, recv, sockopt::PeerCredentials};
+use nix::unistd::geteuid;
+use std::collections::HashMap;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use vrift_protocol::frame::HANDSHAKE_TIMEOUT_MS;
+use vrift_protocol::{FrameHeader, HEADER_LEN, Hello, MAX_FRAME_LEN, Op, VnodeReply};
+use zerocopy::FromBytes;
+
+/// Most clients at a time: each process of a build that changes something is one; a connection costs an fd
+/// and some hundred bytes. Half of what the fd limit allows is the other bound.
+pub const CONNECTIONS_MAX: usize = 8192;
+/// Frames read from one client before the others get their turn.
+const FRAMES_PER_TURN: usize = 16;
+
+const LISTENER: u64 = 0;
+const SIGNALS: u64 = 1;
+const STOP: u64 = 2;
+const FIRST_CONNECTION: u64 = 16;
+
+pub struct Server {
+    daemon: Arc<Daemon>,
+    epoll: Arc<Epoll>,
+    listener: OwnedFd,
+    signals: SignalFd,
+    connections: HashMap<u64, Arc<Connection>>,
+    /// Connections that have not said hello, oldest first.
+    silent: std::collections::VecDeque<(Instant, u64)>,
+    next_id: u64,
+    connections_max: usize,
+}
+
+impl Server {
+    pub fn new(daemon: Arc<Daemon>, listener: OwnedFd, stop_signals: &SigSet) -> nix::Result<Server> {
+        let epoll = Arc::new(Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?);
+        let signals = SignalFd::with_flags(stop_signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+        epoll.add(&listener, EpollEvent::new(EpollFlags::EPOLLIN, LISTENER))?;
+        epoll.add(&signals, EpollEvent::new(EpollFlags::EPOLLIN, SIGNALS))?;
+        epoll.add(&daemon.stop_event, EpollEvent::new(EpollFlags::EPOLLIN, STOP))?;
+        let (fds, _) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE)?;
+        let connections_max = CONNECTIONS_MAX.min(usize::try_from(fds / 2).unwrap_or(CONNECTIONS_MAX));
+        Ok(Server {
+            daemon,
+            epoll,
+            listener,
+            signals,
+            connections: HashMap::new(),
+            silent: std::collections::VecDeque::new(),
+            next_id: FIRST_CONNECTION,
+            connections_max,
+        })
+    }
+
+    /// Serves until the daemon is told to stop.
+    pub fn run(&mut self) -> nix::Result<()> {
+        let mut events = [EpollEvent::empty(); 64];
+        let mut buffer = vec![0; MAX_FRAME_LEN + 1];
+        loop {
+            let count = match self.epoll.wait(&mut events, self.timeout()) {
+                Err(Errno::EINTR) => 0,
+                result => result?,
+            };
+            for event in &events[..count] {
+                match event.data() {
+                    LISTENER => self.accept(),
+                    SIGNALS => {
+                        while let Ok(Some(_)) = self.signals.read_signal() {
+                            Daemon::stop_soon(&self.daemon);
+                        }
+                    }
+                    STOP => return Ok(()),
+                    id => self.turn(id, event.events(), &mut buffer),
+                }
+            }
+            self.drop_silent();
+        }
+    }
+
+    fn timeout(&self) -> EpollTimeout {
+        let Some((deadline, _)) = self.silent.front() else { return EpollTimeout::NONE };
+        let left = deadline.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
+        EpollTimeout::try_from(left).unwrap_or(EpollTimeout::ZERO)
+    }
+
+    /// Drops connections whose time to say hello is over.
+    fn drop_silent(&mut self) {
+        while let Some((deadline, id)) = self.silent.front().copied() {
+            let greeted = self.connections.get(&id).is_none_or(|known| known.greeting.get().is_some());
+            if !greeted && deadline > Instant::now() {
+                return;
+            }
+            self.silent.pop_front();
+            if !greeted {
+                self.forget(id);
+            }
+        }
+    }
+
+    fn accept(&mut self) {
+        loop {
+            let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+            let socket = match accept4(self.listener.as_raw_fd(), flags) {
+                Ok(fd) => crate::sys::own(fd),
+                Err(Errno::EAGAIN) => return,
+                Err(Errno::EINTR | Errno::ECONNABORTED) => continue,
+                Err(errno) => {
+                    // Out of fds: the client waits in the backlog until one is free.
+                    tracing::warn!(%errno, "cannot accept a client");
+                    std::thread::sleep(Duration::from_millis(5));
+                    return;
+                }
+            };
+            let ours =
+                getsockopt(&socket, PeerCredentials).is_ok_and(|peer| peer.uid() == geteuid().as_raw());
+            if !ours || self.connections.len() >= self.connections_max {
+                self.daemon.stats.refused.fetch_add(1, Ordering::Relaxed);
+                continue;
+            }
+            let id = self.next_id;
+            self.next_id += 1;
+            if self.epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, id)).is_ok() {
+                let connection = Connection::new(id, socket, Arc::clone(&self.epoll));
+                self.connections.insert(id, Arc::new(connection));
+                let deadline = Instant::now() + Duration::from_millis(HANDSHAKE_TIMEOUT_MS);
+                self.silent.push_back((deadline, id));
+                self.daemon.stats.connections.store(self.connections.len() as u64, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn forget(&mut self, id: u64) {
+        if let Some(connection) = self.connections.remove(&id) {
+            let _ = self.epoll.delete(&connection.socket);
+            connection.close();
+            self.daemon.end_run(&connection);
+        }
+        self.daemon.stats.connections.store(self.connections.len() as u64, Ordering::Relaxed);
+    }
+
+    /// Reads and writes what one client's socket is ready for.
+    fn turn(&mut self, id: u64, ready: EpollFlags, buffer: &mut [u8]) {
+        let Some(connection) = self.connections.get(&id).cloned() else { return };
+        if ready.contains(EpollFlags::EPOLLOUT) {
+            connection.flush();
+        }
+        if !ready.intersects(EpollFlags::EPOLLIN | EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR) {
+            return;
+        }
+        for _ in 0..FRAMES_PER_TURN {
+            match recv(connection.socket.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_TRUNC) {
+                Err(Errno::EAGAIN) => return,
+                Err(Errno::EINTR) => {}
+                Ok(0) | Err(_) => return self.forget(id),
+                Ok(len) => {
+                    self.daemon.stats.requests.fetch_add(1, Ordering::Relaxed);
+                    if !self.frame(&connection, len, &buffer[..len.min(buffer.len())]) {
+                        return self.forget(id);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Handles one datagram of `len` bytes; false when the client is to be dropped.
+    fn frame(&self, connection: &Arc<Connection>, len: usize, datagram: &[u8]) -> bool {
+        let parsed = FrameHeader::parse(datagram).and_then(|(header, op, body)| {
+            // More than the buffer holds was cut by the kernel.
+            if len > MAX_FRAME_LEN { Err(vrift_protocol::FrameError::Length) } else { Ok((header, op, body)) }
+        });
+        let (header, op, body) = match parsed {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                self.daemon.stats.malformed.fetch_add(1, Ordering::Relaxed);
+                let header = FrameHeader::read_from_prefix(datagram).map(|(header, _)| header);
+                let header = header.unwrap_or_else(|_| FrameHeader::request(Op::Hello, 0, 0));
+                let header = FrameHeader {
+                    op: header.op,
+                    ..FrameHeader::request(Op::Hello, header.request_id.get(), 0)
+                };
+                connection.reply(&header, Err(Errno::from_raw(error.errno().cast_signed())));
+                return connection.greeting.get().is_some();
+            }
+        };
+        debug_assert!(datagram.len() >= HEADER_LEN);
+        match (op, connection.greeting.get()) {
+            (Op::Hello, _) => self.hello(connection, &header, body),
+            (_, None) => {
+                connection.reply(&header, Err(Errno::EPROTO));
+                false
+            }
+            (Op::Admin, Some(_)) => {
+                crate::admin::serve(&self.daemon, connection, header, body);
+                true
+            }
+            (_, Some(greeting)) => {
+                crate::vnode_ops::serve(&self.daemon, connection, *greeting, header, op, body);
+                true
+            }
+        }
+    }
+
+    fn hello(&self, connection: &Connection, header: &FrameHeader, body: &[u8]) -> bool {
+        let Ok(hello) = Hello::read_from_bytes(body) else {
+            connection.reply(header, Err(Errno::EBADMSG));
+            return false;
+        };
+        let greeting = Greeting { client_id: hello.client_id.get(), workspace: hello.workspace.get() };
+        let known = greeting.workspace == 0 || self.daemon.spaces().get(greeting.workspace).is_ok();
+        let accepted = known && connection.greeting.set(greeting).is_ok();
+        let errno = if known { Errno::EPROTO } else { Errno::ESTALE };
+        connection.reply(header, if accepted { Ok((VnodeReply::default(), None)) } else { Err(errno) });
+        accepted
+    }
+}

@@ -1,0 +1,318 @@
+//! Requests of the preload library: one namespace operation each.
+
+use crate::clock::timespec;
+use crate::connection::{Connection, Greeting};
+use crate::daemon::{Daemon, Spaces};
+use crate::namespace::{Applied, Workspace};
+use crate::record::{Change, Origin};
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag};
+use nix::sys::stat::{Mode, UtimensatFlags, utimensat};
+use nix::sys::time::TimeSpec;
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use vrift_manifest::types::{S_IFDIR, S_IFLNK, S_IFMT};
+use vrift_manifest::{Content, NewVnode, SetAttr, Unlinked, VnodeNo};
+use vrift_protocol::frame::FLAG_RETRY;
+use vrift_protocol::vnode_op::set;
+use vrift_protocol::{FrameHeader, Op, VnodeReply, VnodeRequest};
+
+pub const S_IFREG: u32 = 0o100000;
+pub const S_IFIFO: u32 = 0o010000;
+pub const S_IFSOCK: u32 = 0o140000;
+
+/// What a request is answered with.
+pub type Answer = Result<(VnodeReply, Option<OwnedFd>), Errno>;
+
+/// A request that was read and found well-formed.
+pub struct Call {
+    pub workspace: u32,
+    pub origin: Origin,
+    pub is_retry: bool,
+    pub op: Op,
+    pub request: VnodeRequest,
+    pub name: Vec<u8>,
+    pub name2: Vec<u8>,
+    /// On a worker: may take its time.
+    pub may_wait: bool,
+}
+
+/// How a quick attempt ended.
+pub enum Attempt {
+    Answered(Answer),
+    /// It would hold up other clients: do it again on a worker.
+    NeedsWorker,
+}
+
+/// Answers one request, here or on a worker.
+pub fn serve(
+    daemon: &Arc<Daemon>,
+    connection: &Arc<Connection>,
+    greeting: Greeting,
+    header: FrameHeader,
+    op: Op,
+    body: &[u8],
+) {
+    let Ok((request, name, name2)) = VnodeRequest::parse(body) else {
+        daemon.stats.malformed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        return connection.reply(&header, Err(Errno::EBADMSG));
+    };
+    let mut call = Call {
+        workspace: greeting.workspace,
+        origin: connection.origin(header.request_id.get()),
+        is_retry: header.flags.get() & FLAG_RETRY != 0,
+        op,
+        request,
+        name: name.to_vec(),
+        name2: name2.to_vec(),
+        may_wait: false,
+    };
+    match run(daemon, &call) {
+        Attempt::Answered(answer) => connection.reply(&header, answer),
+        Attempt::NeedsWorker => {
+            call.may_wait = true;
+            let (worker, client) = (Arc::clone(daemon), Arc::clone(connection));
+            daemon.workers.submit(Box::new(move || {
+                let answer = match run(&worker, &call) {
+                    Attempt::Answered(answer) => answer,
+                    Attempt::NeedsWorker => Err(Errno::EIO),
+                };
+                client.reply(&header, answer);
+            }));
+        }
+    }
+}
+
+fn run(daemon: &Daemon, call: &Call) -> Attempt {
+    let vnode_only = |result: Result<VnodeNo, Errno>| {
+        let reply = |vnode: VnodeNo| VnodeReply { vnode: vnode.0.into(), ..VnodeReply::default() };
+        Attempt::Answered(result.map(|vnode| (reply(vnode), None)))
+    };
+    if call.is_retry
+        && let Some(done) = daemon.spaces().answers.find(call.origin)
+    {
+        if call.op == Op::Open {
+            return crate::open::open_again(daemon, call, done);
+        }
+        return vnode_only(Ok(VnodeNo(done.vnode)));
+    }
+    let heavy = matches!(call.op, Op::Materialise | Op::ExecLink);
+    if heavy && !call.may_wait {
+        return Attempt::NeedsWorker;
+    }
+    match call.op {
+        Op::Open => crate::open::open(daemon, call),
+        Op::SetAttr => set_attr(daemon, call),
+        Op::Materialise => vnode_only(crate::real_things::materialise(daemon, call)),
+        Op::ExecLink => vnode_only(crate::real_things::exec_link(daemon, call)),
+        Op::Mirror => Attempt::Answered(crate::real_things::mirror(daemon, call)),
+        Op::VnodeOfHash => vnode_only(vnode_of_hash(daemon, call)),
+        Op::Mkdir => vnode_only(make(daemon, call, S_IFDIR)),
+        Op::Symlink => vnode_only(make(daemon, call, S_IFLNK)),
+        Op::Mknod => vnode_only(make(daemon, call, call.request.mode.get() & S_IFMT)),
+        Op::Link | Op::Unlink | Op::Rmdir | Op::Rename => vnode_only(change_names(daemon, call)),
+        Op::Hello | Op::Admin => Attempt::Answered(Err(Errno::EPROTO)),
+    }
+}
+
+impl Call {
+    pub fn dir(&self) -> VnodeNo {
+        VnodeNo(self.request.dir.get())
+    }
+    pub fn vnode(&self) -> VnodeNo {
+        VnodeNo(self.request.vnode.get())
+    }
+
+    /// Attributes of the vnode to be made, all its times now.
+    pub fn new_vnode(&self, kind: u32, content: Content, now_ns: i64) -> NewVnode<'_> {
+        NewVnode {
+            mode: kind | self.request.mode.get() & 0o7777,
+            uid: self.request.uid.get(),
+            gid: self.request.gid.get(),
+            rdev: 0,
+            size: 0,
+            atime_ns: now_ns,
+            mtime_ns: now_ns,
+            ctime_ns: now_ns,
+            content,
+            target: if kind == S_IFLNK { &self.name2 } else { &[] },
+        }
+    }
+}
+
+/// mkdir, symlink, mknod of a fifo or socket.
+fn make(daemon: &Daemon, call: &Call, kind: u32) -> Result<VnodeNo, Errno> {
+    if kind == S_IFLNK && call.name2.is_empty() {
+        return Err(Errno::ENOENT);
+    }
+    if !matches!(kind, S_IFDIR | S_IFLNK | S_IFIFO | S_IFSOCK) {
+        return Err(Errno::EPERM);
+    }
+    let mut spaces = daemon.spaces();
+    let workspace = spaces.get(call.workspace)?;
+    let now_ns = daemon.clock.now_ns();
+    let new = call.new_vnode(kind, Content::None, now_ns);
+    let at = workspace.index.next_vnode();
+    let change = Change::Make { at, dir: call.dir(), name: &call.name, new, now_ns };
+    expect(workspace, &change)?;
+    let fifo = (kind == S_IFIFO).then(|| daemon.folders.staging(call.workspace, at.0));
+    if let Some(path) = &fifo {
+        nix::unistd::mkfifo(path, Mode::from_bits_truncate(0o600))?;
+    }
+    let made = daemon.commit(&mut spaces, call.workspace, call.origin, &change);
+    if let (Err(_), Some(path)) = (&made, &fifo) {
+        let _ = fs::remove_file(path);
+    }
+    made.map(|_| at)
+}
+
+/// The errors that are common in builds, found before anything is written to the journal. What is not
+/// found here is found when the change is applied, and found again at replay.
+pub fn expect(workspace: &Workspace, change: &Change<'_>) -> Result<(), Errno> {
+    let index = &workspace.index;
+    let is_dir = |vnode| index.attr(vnode).is_some_and(|attr| attr.mode & S_IFMT == S_IFDIR);
+    match *change {
+        Change::Make { dir, name, .. } | Change::Link { dir, name, .. } => {
+            match (index.attr(dir), index.lookup(dir, name)) {
+                (None, _) => Err(Errno::ENOENT),
+                (_, Some(_)) => Err(Errno::EEXIST),
+                _ => Ok(()),
+            }
+        }
+        Change::Unlink { dir, name, .. } => match index.lookup(dir, name) {
+            None => Err(Errno::ENOENT),
+            Some(vnode) if is_dir(vnode) => Err(Errno::EISDIR),
+            Some(_) => Ok(()),
+        },
+        Change::Rmdir { dir, name, .. } => {
+            let vnode = index.lookup(dir, name).ok_or(Errno::ENOENT)?;
+            let mut is_empty = true;
+            index.children(vnode, &mut |_, _| is_empty = false);
+            if is_empty { Ok(()) } else { Err(Errno::ENOTEMPTY) }
+        }
+        Change::Rename { dir, name, .. } => index.lookup(dir, name).map(drop).ok_or(Errno::ENOENT),
+        Change::SetAttr { vnode, .. } | Change::SetContent { vnode, .. } => {
+            index.attr(vnode).map(drop).ok_or(Errno::ENOENT)
+        }
+    }
+}
+
+fn change_names(daemon: &Daemon, call: &Call) -> Result<VnodeNo, Errno> {
+    let mut spaces = daemon.spaces();
+    let workspace = spaces.get(call.workspace)?;
+    let now_ns = daemon.clock.now_ns();
+    let (dir, name, name2) = (call.dir(), &call.name[..], &call.name2[..]);
+    let change = match call.op {
+        Op::Link => Change::Link { vnode: call.vnode(), dir, name, now_ns },
+        Op::Unlink => Change::Unlink { dir, name, now_ns },
+        Op::Rmdir => Change::Rmdir { dir, name, now_ns },
+        _ => {
+            let (dir2, flags) = (VnodeNo(call.request.dir2.get()), call.request.flags.get());
+            Change::Rename { dir, name, dir2, name2, flags, now_ns }
+        }
+    };
+    expect(workspace, &change)?;
+    let applied = daemon.commit(&mut spaces, call.workspace, call.origin, &change)?;
+    tidy(daemon, call.workspace, &applied);
+    Ok(match applied {
+        Applied::Vnode(vnode) | Applied::RemovedDir(vnode) => vnode,
+        Applied::Unlinked(unlinked) => unlinked.vnode,
+        Applied::Renamed(renamed) => renamed.moved,
+        Applied::Done => VnodeNo(0),
+    })
+}
+
+/// Removes the real things of vnodes that are gone.
+pub fn tidy(daemon: &Daemon, workspace: u32, applied: &Applied) {
+    let file = |unlinked: &Unlinked| {
+        // Open fds keep what they have, as on any file system. Sealed bytes are the store's.
+        if unlinked.last && !matches!(unlinked.content, Content::Sealed(_)) {
+            let _ = fs::remove_file(daemon.folders.staging(workspace, unlinked.vnode.0));
+        }
+    };
+    let dir = |vnode: VnodeNo| {
+        let mirror = daemon.folders.mirror(workspace, vnode.0);
+        if let Err(error) = fs::remove_dir(&mirror)
+            && error.kind() == std::io::ErrorKind::DirectoryNotEmpty
+        {
+            let _ = fs::remove_dir_all(&mirror);
+        }
+    };
+    match applied {
+        Applied::Unlinked(unlinked) => file(unlinked),
+        Applied::RemovedDir(vnode) => dir(*vnode),
+        Applied::Renamed(renamed) => {
+            renamed.replaced.iter().for_each(file);
+            renamed.replaced_dir.iter().copied().for_each(dir);
+        }
+        Applied::Vnode(_) | Applied::Done => {}
+    }
+}
+
+fn vnode_of_hash(daemon: &Daemon, call: &Call) -> Result<VnodeNo, Errno> {
+    let hash: [u8; 32] = call.name[..].try_into().map_err(|_| Errno::EINVAL)?;
+    daemon.spaces().get(call.workspace)?.index.find_sealed(&hash).ok_or(Errno::ENOENT)
+}
+
+/// Times, mode, owner and size.
+fn set_attr(daemon: &Daemon, call: &Call) -> Attempt {
+    let bits = call.request.set.get();
+    let vnode = call.vnode();
+    let mut spaces = daemon.spaces();
+    if bits & set::SIZE != 0 {
+        spaces = match crate::open::stage_for_size(daemon, call, spaces) {
+            Ok(Some(spaces)) => spaces,
+            Ok(None) => return Attempt::NeedsWorker,
+            Err(errno) => return Attempt::Answered(Err(errno)),
+        };
+    }
+    Attempt::Answered(
+        set_attr_now(daemon, call, &mut spaces)
+            .map(|()| (VnodeReply { vnode: vnode.0.into(), ..VnodeReply::default() }, None)),
+    )
+}
+
+fn set_attr_now(daemon: &Daemon, call: &Call, spaces: &mut Spaces<'_>) -> Result<(), Errno> {
+    let (bits, request) = (call.request.set.get(), &call.request);
+    let attr = spaces.get(call.workspace)?.index.attr(call.vnode()).ok_or(Errno::ENOENT)?;
+    let now_ns = daemon.clock.now_ns();
+    let time = |given: u32, now: u32, value: i64| match () {
+        () if bits & now != 0 => Some(now_ns),
+        () if bits & given != 0 => Some(value),
+        () => None,
+    };
+    let atime_ns = time(set::ATIME, set::ATIME_NOW, request.atime_ns.get());
+    let mtime_ns = time(set::MTIME, set::MTIME_NOW, request.mtime_ns.get());
+    if attr.content == Content::Staged && (atime_ns.is_some() || mtime_ns.is_some()) {
+        // The staging file has the times as long as the vnode is staged.
+        let stamp = |time: Option<i64>| time.map_or(TimeSpec::UTIME_OMIT, timespec);
+        let path = daemon.folders.staging(call.workspace, call.vnode().0);
+        let flags = UtimensatFlags::NoFollowSymlink;
+        utimensat(AT_FDCWD, &path, &stamp(atime_ns), &stamp(mtime_ns), flags)?;
+    }
+    let attrs = SetAttr {
+        mode: (bits & set::MODE != 0).then(|| request.mode.get() & 0o7777),
+        uid: (bits & set::UID != 0).then(|| request.uid.get()),
+        gid: (bits & set::GID != 0).then(|| request.gid.get()),
+        size: None,
+        atime_ns,
+        mtime_ns,
+        ctime_ns: Some(now_ns),
+    };
+    let change = Change::SetAttr { vnode: call.vnode(), set: attrs };
+    daemon.commit(spaces, call.workspace, call.origin, &change).map(drop)
+}
+
+/// Flags of a client's open that its staging file is opened with.
+pub fn native_flags(flags: u32) -> OFlag {
+    let keep = OFlag::O_ACCMODE
+        | OFlag::O_APPEND
+        | OFlag::O_TRUNC
+        | OFlag::O_NONBLOCK
+        | OFlag::O_SYNC
+        | OFlag::O_DSYNC
+        | OFlag::O_DIRECT
+        | OFlag::O_NOATIME;
+    OFlag::from_bits_truncate(flags.cast_signed()) & keep | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW
+}

@@ -1,0 +1,41 @@
+//! A few threads for requests that would hold up the event loop.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Threads: copies and hashes use the disk and the CPUs at once; more than this only queue up elsewhere.
+const WORKERS: usize = 4;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// The queue is bounded by the number of connections, each of which waits for its one answer.
+pub struct Workers {
+    jobs: Sender<Job>,
+}
+
+impl Workers {
+    pub fn start() -> std::io::Result<Workers> {
+        let (jobs, queue) = channel::<Job>();
+        let queue = Arc::new(Mutex::new(queue));
+        for number in 0..WORKERS {
+            let queue = Arc::clone(&queue);
+            std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || work(&queue))?;
+        }
+        Ok(Workers { jobs })
+    }
+
+    pub fn submit(&self, job: Job) {
+        // Fails only when all workers are gone, which ends the process first.
+        let _ = self.jobs.send(job);
+    }
+}
+
+fn work(queue: &Mutex<Receiver<Job>>) {
+    loop {
+        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        match job {
+            Ok(job) => job(),
+            Err(_) => return,
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! A device in memory that records every operation, fails on request and can be cut at any instant.
+
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::BlockDevice;
+use super::mem::{Image, MemDevice};
+use crate::layout::BLOCK_LEN;
+use crate::types::DevOffset;
+
+/// One recorded operation, in the order in which the engine issued them.
+#[derive(Clone, Debug)]
+pub enum Op {
+    /// Bytes handed to the device.
+    Write { offset: DevOffset, bytes: Vec<u8> },
+    /// Bytes no longer needed.
+    Discard { offset: DevOffset, len_bytes: u64 },
+    /// New length.
+    Grow { len_bytes: u64 },
+    /// Everything before it is durable.
+    Flush,
+}
+
+/// The smallest thing that a power cut keeps or loses: one block of a write, a discard, a growth.
+#[derive(Clone, Debug)]
+pub struct CrashUnit {
+    op: Op,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    start: Image,
+    now: Image,
+    log: Vec<Op>,
+    /// Writes and flushes still to succeed before one fails; `None` fails never.
+    countdown: Option<(u64, i32)>,
+    attempts: u64,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct FaultDevice {
+    state: Mutex<State>,
+    max_len_bytes: u64,
+}
+
+impl FaultDevice {
+    /// An empty device that may grow to `max_len_bytes`.
+    pub fn new(max_len_bytes: u64) -> Self {
+        Self { state: Mutex::default(), max_len_bytes }
+    }
+
+    /// The `nth` write or flush from now on (0: the next) fails with `errno`, once.
+    pub fn fail_nth(&self, nth: u64, errno: i32) {
+        self.state().countdown = Some((nth, errno));
+    }
+
+    /// True while the failure asked for has not happened yet.
+    pub fn fault_pending(&self) -> bool {
+        self.state().countdown.is_some()
+    }
+
+    /// Writes and flushes asked for so far.
+    pub fn attempts(&self) -> u64 {
+        self.state().attempts
+    }
+
+    /// Everything recorded so far.
+    pub fn log(&self) -> Vec<Op> {
+        self.state().log.clone()
+    }
+
+    /// Number of operations recorded so far.
+    pub fn log_len(&self) -> usize {
+        self.state().log.len()
+    }
+
+    /// What is not yet durable after the first `prefix` operations, in order.
+    pub fn unflushed(&self, prefix: usize) -> Vec<CrashUnit> {
+        let state = self.state();
+        let log = &state.log[..prefix];
+        let durable = log.iter().rposition(|op| matches!(op, Op::Flush)).map_or(0, |at| at + 1);
+        log[durable..].iter().flat_map(units_of).collect()
+    }
+
+    /// The device after a power cut behind the first `prefix` operations: everything up to the last flush,
+    /// then those of [`Self::unflushed`] for which `keep` says yes (by position).
+    pub fn crash_image(&self, prefix: usize, keep: &dyn Fn(usize) -> bool) -> MemDevice {
+        let state = self.state();
+        let log = &state.log[..prefix];
+        let durable = log.iter().rposition(|op| matches!(op, Op::Flush)).map_or(0, |at| at + 1);
+        let mut image = state.start.clone();
+        for op in &log[..durable] {
+            apply(&mut image, op);
+        }
+        for (at, unit) in log[durable..].iter().flat_map(units_of).enumerate() {
+            if keep(at) {
+                apply(&mut image, &unit.op);
+            }
+        }
+        MemDevice::of(image, self.max_len_bytes)
+    }
+
+    /// The device as another process would find it now (kill -9, no power cut).
+    pub fn killed_image(&self) -> MemDevice {
+        MemDevice::of(self.state().now.clone(), self.max_len_bytes)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn attempt(&mut self) -> io::Result<()> {
+        self.attempts += 1;
+        match &mut self.countdown {
+            Some((0, errno)) => {
+                let error = io::Error::from_raw_os_error(*errno);
+                self.countdown = None;
+                Err(error)
+            }
+            Some((left, _)) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn record(&mut self, op: Op) {
+        apply(&mut self.now, &op);
+        self.log.push(op);
+    }
+}
+
+fn units_of(op: &Op) -> Vec<CrashUnit> {
+    let Op::Write { offset, bytes } = op else {
+        return vec![CrashUnit { op: op.clone() }];
+    };
+    let piece = |(at, block): (usize, &[u8])| CrashUnit {
+        op: Op::Write { offset: offset.plus((at * BLOCK_LEN) as u64), bytes: block.to_vec() },
+    };
+    bytes.chunks(BLOCK_LEN).enumerate().map(piece).collect()
+}
+
+fn apply(image: &mut Image, op: &Op) {
+    match op {
+        Op::Write { offset, bytes } => {
+            // A kept write behind a lost growth: file systems journal the size with the data, so the
+            // length follows the write.
+            image.len_bytes = image.len_bytes.max(offset.0 + bytes.len() as u64);
+            let _in_range = image.write(offset.0, bytes);
+        }
+        Op::Discard { offset, len_bytes } => image.zero(offset.0, *len_bytes),
+        Op::Grow { len_bytes } => image.len_bytes = image.len_bytes.max(*len_bytes),
+        Op::Flush => {}
+    }
+}
+
+impl BlockDevice for FaultDevice {
+    fn len_bytes(&self) -> u64 {
+        self.state().now.len_bytes
+    }
+
+    fn read_at(&self, offset: DevOffset, buf: &mut [u8]) -> io::Result<()> {
+        self.state().now.read(offset.0, buf)
+    }
+
+    fn write_at(&self, offset: DevOffset, buf: &[u8]) -> io::Result<()> {
+        let mut state = self.state();
+        state.attempt()?;
+        state.record(Op::Write { offset, bytes: buf.to_vec() });
+        Ok(())
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        let mut state = self.state();
+        state.attempt()?;
+        state.record(Op::Flush);
+        Ok(())
+    }
+
+    fn discard(&self, offset: DevOffset, len_bytes: u64) -> io::Result<()> {
+        self.state().record(Op::Discard { offset, len_bytes });
+        Ok(())
+    }
+
+    fn reserve(&self, _offset: DevOffset, _len_bytes: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn grow(&self, len_bytes: u64) -> io::Result<()> {
+        if len_bytes > self.max_len_bytes {
+            return Err(io::Error::from_raw_os_error(libc::ENOSPC));
+        }
+        self.state().record(Op::Grow { len_bytes });
+        Ok(())
+    }
+}

@@ -1,0 +1,44 @@
+//! The seam between the engine and whatever keeps its bytes.
+
+use std::io;
+
+use crate::types::DevOffset;
+
+pub mod fault;
+mod file;
+mod mem;
+
+pub use fault::{CrashUnit, FaultDevice, Op};
+pub use file::FileDevice;
+pub use mem::MemDevice;
+
+/// A device that keeps bytes. The engine reads and writes whole blocks at block offsets only.
+///
+/// Calls may come from several threads at once. The engine never has two writes to one block in flight.
+pub trait BlockDevice: Send + Sync {
+    /// Present length. Bytes beyond it cannot be read or written.
+    fn len_bytes(&self) -> u64;
+
+    /// True when nothing was ever written or the device was truncated to nothing.
+    fn is_empty(&self) -> bool {
+        self.len_bytes() == 0
+    }
+
+    /// Fills `buf` from `offset`. Never-written bytes read as anything, usually zero.
+    fn read_at(&self, offset: DevOffset, buf: &mut [u8]) -> io::Result<()>;
+
+    /// Hands `buf` to the device. A later `read_at` sees it, also after this process was killed.
+    fn write_at(&self, offset: DevOffset, buf: &[u8]) -> io::Result<()>;
+
+    /// Returns when every write that returned before the call is durable.
+    fn flush(&self) -> io::Result<()>;
+
+    /// The engine does not need these bytes any more. A hint: may do nothing.
+    fn discard(&self, offset: DevOffset, len_bytes: u64) -> io::Result<()>;
+
+    /// Makes sure that later writes to the range cannot fail for want of space, where that is possible.
+    fn reserve(&self, offset: DevOffset, len_bytes: u64) -> io::Result<()>;
+
+    /// Grows the device to at least `len_bytes`. `Unsupported` or `StorageFull` where it cannot.
+    fn grow(&self, len_bytes: u64) -> io::Result<()>;
+}

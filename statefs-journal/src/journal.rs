@@ -1,0 +1,241 @@
+//! The writing end of the journal.
+
+use crate::alloc::{Allocator, Extent, Purpose};
+use crate::device::BlockDevice;
+use crate::error::StoreError;
+use crate::layout::record::{self, KIND_BLOB_PUT, KIND_SYNCED, RecordHeader, Seed};
+use crate::layout::segment::{RECORDS_AT, SEGMENT_BLOCKS, SEGMENT_LEN, SegmentHeader};
+use crate::layout::{BLOCK_LEN, JOURNAL_SEGMENTS_MAX, JOURNAL_SEGMENTS_RESERVED};
+use crate::types::{BlockNo, Seq};
+
+/// Where the journal ends and how the next record is written.
+///
+/// Invariant: every block before the one that holds `tail` is complete; `tail` is what that block already holds.
+/// [`Self::seal`] moves to a fresh block, so that a block with synced records is never written again.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    pub(crate) seed: Seed,
+    pub(crate) session: u32,
+    /// All segments of the epoch, in order; the last one is allocated but not begun.
+    pub(crate) segments: Vec<BlockNo>,
+    /// Byte within the present segment where the next record goes.
+    pub(crate) pos: usize,
+    tail: Vec<u8>,
+    /// The last record written.
+    pub(crate) last_seq: Seq,
+    /// The last record that is not a mere [`KIND_SYNCED`]: what a sync has to make durable.
+    pub(crate) last_dirty_seq: Seq,
+    pub(crate) synced_seq: Seq,
+}
+
+/// What a failed append leaves behind.
+pub(crate) enum AppendError {
+    /// Nothing was written; the journal goes on.
+    Refused(StoreError),
+    /// A write failed: the device can no longer be trusted.
+    Failed(StoreError),
+}
+
+impl Journal {
+    /// Starts an epoch: writes the header of its first segment.
+    pub(crate) fn begin(
+        dev: &dyn BlockDevice,
+        alloc: &mut Allocator,
+        seed: Seed,
+        last_seq: Seq,
+    ) -> Result<Self, AppendError> {
+        let first = Self::new_segment(dev, alloc).map_err(AppendError::Refused)?;
+        let next = match Self::new_segment(dev, alloc) {
+            Ok(next) => next,
+            Err(error) => {
+                alloc.free(Extent::new(first, SEGMENT_BLOCKS));
+                return Err(AppendError::Refused(error));
+            }
+        };
+        let header =
+            SegmentHeader { store_id: seed.store_id, epoch: seed.epoch, index: 0, block: first, next };
+        write(dev, "write of a segment header", first, 0, &header.encode())?;
+        let segments = vec![first, next];
+        Ok(Self::resume(seed, 1, segments, RECORDS_AT, last_seq, last_seq))
+    }
+
+    /// Goes on behind a recovered journal; `pos` must be the start of a block.
+    pub(crate) fn resume(
+        seed: Seed,
+        session: u32,
+        segments: Vec<BlockNo>,
+        pos: usize,
+        last_seq: Seq,
+        synced_seq: Seq,
+    ) -> Self {
+        debug_assert!(pos.is_multiple_of(BLOCK_LEN) && segments.len() >= 2);
+        Self {
+            seed,
+            session,
+            segments,
+            pos,
+            tail: Vec::new(),
+            last_seq,
+            last_dirty_seq: last_seq,
+            synced_seq,
+        }
+    }
+
+    /// Blocks that the journal occupies.
+    pub(crate) fn extents(&self) -> impl Iterator<Item = Extent> + '_ {
+        self.segments.iter().map(|start| Extent::new(*start, SEGMENT_BLOCKS))
+    }
+
+    /// Bytes from the start of the epoch to here.
+    pub(crate) fn len_bytes(&self) -> u64 {
+        (self.segments.len() as u64 - 2) * SEGMENT_LEN as u64 + self.pos as u64
+    }
+
+    /// The next record starts a new block.
+    pub(crate) fn seal(&mut self) {
+        self.pos = self.pos.next_multiple_of(BLOCK_LEN);
+        self.tail.clear();
+    }
+
+    /// Appends the records in order: all of them, or none where the refusal says so.
+    pub(crate) fn append(
+        &mut self,
+        dev: &dyn BlockDevice,
+        alloc: &mut Allocator,
+        records: &[(u8, &[u8])],
+    ) -> Result<Seq, AppendError> {
+        for (_, payload) in records {
+            if payload.len() > record::PAYLOAD_LEN_MAX {
+                return Err(AppendError::Refused(StoreError::Bound {
+                    what: "record payload in bytes",
+                    bound: record::PAYLOAD_LEN_MAX as u64,
+                    found: payload.len() as u64,
+                }));
+            }
+        }
+        let mut spare = self.allocate_rolls(dev, alloc, records).map_err(AppendError::Refused)?.into_iter();
+        // `out` is what goes to the device in one write: from the start of the tail's block.
+        let mut out = std::mem::take(&mut self.tail);
+        let mut out_at = self.pos - out.len();
+        for (kind, payload) in records {
+            if self.pos + record::record_len(payload.len()) > SEGMENT_LEN {
+                self.write_out(dev, &mut out, out_at)?;
+                out.clear();
+                if let Some(next) = spare.next() {
+                    self.roll(dev, next)?;
+                }
+                out_at = self.pos;
+            }
+            self.last_seq = self.last_seq.next();
+            if *kind != KIND_SYNCED {
+                self.last_dirty_seq = self.last_seq;
+            }
+            let header = RecordHeader {
+                payload_len: payload.len(),
+                seq: self.last_seq,
+                synced_seq: self.synced_seq,
+                session: self.session,
+                kind: *kind,
+            };
+            let at = self.current().offset().plus(self.pos as u64);
+            record::encode(&mut out, &self.seed, at, &header, payload);
+            self.pos = out_at + out.len();
+        }
+        let used = out.len();
+        self.write_out(dev, &mut out, out_at)?;
+        // Only the unfinished block is kept for the next write.
+        out.truncate(used);
+        out.drain(..used - used % BLOCK_LEN);
+        self.tail = out;
+        Ok(self.last_seq)
+    }
+
+    fn current(&self) -> BlockNo {
+        self.segments[self.segments.len() - 2]
+    }
+
+    fn write_out(&self, dev: &dyn BlockDevice, out: &mut Vec<u8>, out_at: usize) -> Result<(), AppendError> {
+        if out.is_empty() {
+            return Ok(());
+        }
+        out.resize(out.len().next_multiple_of(BLOCK_LEN), 0);
+        write(dev, "write of journal records", self.current(), out_at, out)
+    }
+
+    /// Moves into the segment that was allocated ahead; `next` is the one ahead of it.
+    fn roll(&mut self, dev: &dyn BlockDevice, next: BlockNo) -> Result<(), AppendError> {
+        self.segments.push(next);
+        let block = self.current();
+        let header = SegmentHeader {
+            store_id: self.seed.store_id,
+            epoch: self.seed.epoch,
+            index: self.segments.len() as u64 - 2,
+            block,
+            next,
+        };
+        self.pos = RECORDS_AT;
+        write(dev, "write of a segment header", block, 0, &header.encode())
+    }
+
+    /// Segments that appending `records` needs, allocated before the first byte is written, so that a full
+    /// device refuses the batch as a whole.
+    fn allocate_rolls(
+        &self,
+        dev: &dyn BlockDevice,
+        alloc: &mut Allocator,
+        records: &[(u8, &[u8])],
+    ) -> Result<Vec<BlockNo>, StoreError> {
+        let mut pos = self.pos;
+        let mut rolls = 0;
+        for (_, payload) in records {
+            let len = record::record_len(payload.len());
+            if pos + len > SEGMENT_LEN {
+                pos = RECORDS_AT;
+                rolls += 1;
+            }
+            pos += len;
+        }
+        let mut fresh = Vec::new();
+        let housekeeping = records.iter().all(|(kind, _)| *kind > KIND_BLOB_PUT);
+        let reserved = if housekeeping { 0 } else { JOURNAL_SEGMENTS_RESERVED };
+        let full = self.segments.len() as u64 - 1 + rolls > JOURNAL_SEGMENTS_MAX - reserved;
+        for _ in 0..rolls {
+            let segment = if full {
+                Err(StoreError::JournalFull { bound: JOURNAL_SEGMENTS_MAX })
+            } else {
+                Self::new_segment(dev, alloc)
+            };
+            match segment {
+                Ok(block) => fresh.push(block),
+                Err(error) => {
+                    fresh.into_iter().for_each(|block| alloc.free(Extent::new(block, SEGMENT_BLOCKS)));
+                    return Err(error);
+                }
+            }
+        }
+        Ok(fresh)
+    }
+
+    fn new_segment(dev: &dyn BlockDevice, alloc: &mut Allocator) -> Result<BlockNo, StoreError> {
+        let extent = alloc.allocate(dev, SEGMENT_BLOCKS, Purpose::Engine, "a journal segment")?;
+        match dev.reserve(extent.start.offset(), extent.len_bytes()) {
+            Ok(()) => Ok(extent.start),
+            Err(_) => {
+                alloc.free(extent);
+                Err(StoreError::NoSpace { what: "a journal segment", needed_bytes: extent.len_bytes() })
+            }
+        }
+    }
+}
+
+fn write(
+    dev: &dyn BlockDevice,
+    what: &'static str,
+    segment: BlockNo,
+    at: usize,
+    bytes: &[u8],
+) -> Result<(), AppendError> {
+    let offset = segment.offset().plus(at as u64);
+    dev.write_at(offset, bytes)
+        .map_err(|source| AppendError::Failed(StoreError::Io { what, offset: offset.0, source }))
+}

@@ -1,0 +1,200 @@
+//! The reading end of the journal: finds its end and tells a torn tail from damage.
+
+use crate::device::BlockDevice;
+use crate::error::StoreError;
+use crate::layout::record::{self, HEADER_LEN, KIND_SESSION, RecordHeader, Seed};
+use crate::layout::segment::{RECORDS_AT, SEGMENT_LEN, SegmentHeader};
+use crate::layout::superblock::Superblock;
+use crate::layout::{BLOCK_LEN, DATA_START_BLOCK, JOURNAL_SEGMENTS_MAX};
+use crate::types::{BlockNo, Seq};
+
+/// Where and how the journal goes on.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    pub(crate) seed: Seed,
+    /// Segments with records, then the one that is allocated ahead.
+    pub(crate) segments: Vec<BlockNo>,
+    /// Start of the first block behind the last valid record.
+    pub(crate) pos: usize,
+    pub(crate) session: u32,
+    pub(crate) last_seq: Seq,
+    pub(crate) synced_seq: Seq,
+}
+
+/// Called with each record in order.
+pub(crate) type Apply<'a> = dyn FnMut(&RecordHeader, &[u8]) -> Result<(), StoreError> + 'a;
+
+/// One segment in memory.
+struct Segment {
+    block: BlockNo,
+    bytes: Vec<u8>,
+    header: Option<SegmentHeader>,
+}
+
+struct Reader<'a> {
+    dev: &'a dyn BlockDevice,
+    seed: Seed,
+    expected: Seq,
+    session: u32,
+    synced_seq: Seq,
+}
+
+/// Calls `apply` with every valid record of the epoch, in order.
+///
+/// The end is where no valid record with the next sequence follows: in the same place, at the start of the next
+/// block (where a sync or a new session moved to), or at the start of the next segment. It is damage, not a
+/// torn tail, if any later record proves that the missing one had been synced.
+pub(crate) fn replay(
+    dev: &dyn BlockDevice,
+    superblock: &Superblock,
+    apply: &mut Apply<'_>,
+) -> Result<Recovered, StoreError> {
+    let seed = Seed { store_id: superblock.store_id, epoch: superblock.epoch };
+    // What precedes the epoch is in the checkpoint, which was flushed.
+    let synced_seq = Seq(superblock.first_seq.0.saturating_sub(1));
+    let mut reader = Reader { dev, seed, expected: superblock.first_seq, session: 0, synced_seq };
+    let mut segments = vec![superblock.journal_block];
+    let mut segment = reader.load(superblock.journal_block, 0)?;
+    let Some(mut header) = segment.header else {
+        return Err(StoreError::Damaged {
+            what: "first journal segment",
+            block: superblock.journal_block,
+            expected: format!("a segment header of epoch {}", superblock.epoch),
+            found: "none".to_owned(),
+        });
+    };
+    let mut pos = RECORDS_AT;
+    loop {
+        if let Some(at) =
+            [pos, pos.next_multiple_of(BLOCK_LEN)].into_iter().find(|at| reader.valid(&segment, *at))
+        {
+            pos = reader.take(&segment, at, apply)?;
+            continue;
+        }
+        let index = segments.len() as u64;
+        if index >= JOURNAL_SEGMENTS_MAX || !reader.within_device(header.next) {
+            break;
+        }
+        let next = reader.load(header.next, index)?;
+        let Some(next_header) = next.header else { break };
+        if !reader.valid(&next, RECORDS_AT) {
+            break;
+        }
+        segments.push(next.block);
+        (segment, header, pos) = (next, next_header, RECORDS_AT);
+    }
+    reader.look_behind_the_end(&segment, header, pos, segments.len() as u64)?;
+    segments.push(header.next);
+    Ok(Recovered {
+        seed,
+        segments,
+        pos: pos.next_multiple_of(BLOCK_LEN),
+        session: reader.session,
+        last_seq: Seq(reader.expected.0 - 1),
+        synced_seq: reader.synced_seq,
+    })
+}
+
+impl Reader<'_> {
+    fn load(&self, block: BlockNo, index: u64) -> Result<Segment, StoreError> {
+        if !self.within_device(block) {
+            return Err(StoreError::Truncated {
+                what: "a journal segment",
+                expected_bytes: block.offset().0.saturating_add(SEGMENT_LEN as u64),
+                found_bytes: self.dev.len_bytes(),
+            });
+        }
+        let mut bytes = vec![0; SEGMENT_LEN];
+        let offset = block.offset();
+        self.dev.read_at(offset, &mut bytes).map_err(|source| StoreError::Io {
+            what: "read of a journal segment",
+            offset: offset.0,
+            source,
+        })?;
+        let header = SegmentHeader::decode(&bytes[..BLOCK_LEN]).filter(|header| {
+            header.store_id == self.seed.store_id
+                && header.epoch == self.seed.epoch
+                && header.index == index
+                && header.block == block
+        });
+        Ok(Segment { block, bytes, header })
+    }
+
+    fn within_device(&self, block: BlockNo) -> bool {
+        block.0 >= DATA_START_BLOCK
+            && block.offset().0.checked_add(SEGMENT_LEN as u64).is_some_and(|end| end <= self.dev.len_bytes())
+    }
+
+    fn decode<'s>(&self, segment: &'s Segment, at: usize) -> Option<(RecordHeader, &'s [u8])> {
+        let offset = segment.block.offset().plus(at as u64);
+        record::decode(&self.seed, offset, segment.bytes.get(at..)?)
+    }
+
+    /// Is there the record that must come next? A session only ends by a record that starts a later one, so
+    /// what an earlier session left behind the cut is not ours.
+    fn valid(&self, segment: &Segment, at: usize) -> bool {
+        self.decode(segment, at).is_some_and(|(header, _)| {
+            let same = header.session == self.session.max(1);
+            let starts = header.kind == KIND_SESSION && header.session > self.session;
+            header.seq == self.expected && (same || starts)
+        })
+    }
+
+    fn take(&mut self, segment: &Segment, at: usize, apply: &mut Apply<'_>) -> Result<usize, StoreError> {
+        let Some((header, payload)) = self.decode(segment, at) else { return Ok(at) };
+        apply(&header, payload)?;
+        self.expected = header.seq.next();
+        self.session = header.session;
+        self.synced_seq = self.synced_seq.max(header.synced_seq);
+        Ok(at + record::record_len(payload.len()))
+    }
+
+    /// Every sync is followed by a record at the start of a block that says how far it reached. So the starts
+    /// of the blocks behind the end tell whether something that was synced is missing.
+    fn look_behind_the_end(
+        &self,
+        segment: &Segment,
+        header: SegmentHeader,
+        pos: usize,
+        index: u64,
+    ) -> Result<(), StoreError> {
+        let end = segment.block.offset().plus(pos as u64);
+        let mut proof = self.claims(segment, pos);
+        let mut next = header.next;
+        for index in index..JOURNAL_SEGMENTS_MAX {
+            if proof >= self.expected || !self.within_device(next) {
+                break;
+            }
+            let later = self.load(next, index)?;
+            proof = proof.max(self.claims(&later, RECORDS_AT));
+            match later.header {
+                Some(header) => next = header.next,
+                None => break,
+            }
+        }
+        if proof >= self.expected {
+            return Err(StoreError::JournalDamaged {
+                epoch: self.seed.epoch,
+                offset: end.0,
+                expected: self.expected,
+            });
+        }
+        Ok(())
+    }
+
+    /// The highest synced sequence that a record at the start of a block behind `pos` claims. Only records that
+    /// end within their block are looked at: those that follow a sync do, and it bounds the work.
+    fn claims(&self, segment: &Segment, pos: usize) -> Seq {
+        let first = pos.next_multiple_of(BLOCK_LEN);
+        let starts = (first..SEGMENT_LEN).step_by(BLOCK_LEN);
+        let claim = |at: usize| {
+            let block = &segment.bytes[at..at + BLOCK_LEN];
+            if block[..HEADER_LEN].iter().all(|byte| *byte == 0) {
+                return None;
+            }
+            let offset = segment.block.offset().plus(at as u64);
+            record::decode(&self.seed, offset, block).map(|(header, _)| header.synced_seq)
+        };
+        starts.filter_map(claim).max().unwrap_or_default()
+    }
+}

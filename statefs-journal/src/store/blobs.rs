@@ -1,0 +1,157 @@
+//! Reading, removing and listing blobs.
+
+use std::io::Write;
+
+use crate::device::BlockDevice;
+use crate::error::StoreError;
+use crate::layout::record::{KIND_BLOB_REMOVE, PAYLOAD_LEN_MAX};
+use crate::layout::{BLOCK_LEN, BLOCK_LEN_BYTES};
+use crate::table::BlobLoc;
+use crate::types::{BlobHash, DevOffset};
+
+use super::Store;
+
+/// Large enough for sequential speed, small enough for many readers at once.
+pub(super) const IO_LEN: usize = 1 << 20;
+
+impl Store {
+    /// True for a blob whose put has returned and that was not removed.
+    pub fn has_blob(&self, hash: &BlobHash) -> bool {
+        self.core().table.get(hash).is_some()
+    }
+
+    /// Length in bytes, if there is such a blob.
+    pub fn blob_len(&self, hash: &BlobHash) -> Option<u64> {
+        self.core().table.get(hash).map(|loc| loc.len_bytes)
+    }
+
+    /// Streams a blob into `sink` and returns its length. The hash is checked at the end: on an error what `sink`
+    /// got must be thrown away.
+    ///
+    /// # Errors
+    /// `NotFound`; `BlobMismatch` when the device returned other bytes; `Io`; `BlobIo` of the sink.
+    pub fn read_blob(&self, hash: &BlobHash, sink: &mut dyn Write) -> Result<u64, StoreError> {
+        let (loc, gathered) = {
+            let core = self.core();
+            let loc = core.table.get(hash).ok_or(StoreError::NotFound { hash: *hash })?;
+            (loc, core.pack.read(&loc).map(<[u8]>::to_vec))
+        };
+        let outcome = match gathered {
+            Some(bytes) => deliver_checked(hash, &bytes, sink),
+            None => read_from(&*self.dev, hash, loc, sink),
+        };
+        match outcome {
+            Ok(()) => Ok(loc.len_bytes),
+            // Removed while it was being read: its blocks may hold something else by now.
+            Err(StoreError::BlobMismatch { .. }) if self.core().table.get(hash) != Some(loc) => {
+                Err(StoreError::NotFound { hash: *hash })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A whole blob in memory.
+    ///
+    /// # Errors
+    /// As [`Self::read_blob`].
+    pub fn read_blob_vec(&self, hash: &BlobHash) -> Result<Vec<u8>, StoreError> {
+        let mut bytes = Vec::new();
+        self.read_blob(hash, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Forgets a blob; true if it was there. Its blocks are used again only after the next sync.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    pub fn remove_blob(&self, hash: &BlobHash) -> Result<bool, StoreError> {
+        Ok(self.remove_blobs(std::slice::from_ref(hash))? == 1)
+    }
+
+    /// Forgets blobs; returns how many were there. Far cheaper than one by one.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    pub fn remove_blobs(&self, hashes: &[BlobHash]) -> Result<u64, StoreError> {
+        let _gate = self.enter()?;
+        let mut core = self.core();
+        // The journal must say put before it says remove.
+        self.drain_pack(&mut core)?;
+        let mut removed = 0;
+        for some in hashes.chunks(PAYLOAD_LEN_MAX / 32) {
+            let there: Vec<BlobHash> =
+                some.iter().filter(|hash| core.table.get(hash).is_some()).copied().collect();
+            if there.is_empty() {
+                continue;
+            }
+            let payload: Vec<u8> = there.iter().flat_map(|hash| hash.0).collect();
+            let seq = self.append_records(&mut core, &[(KIND_BLOB_REMOVE, &payload)])?;
+            for hash in &there {
+                if let Some(freed) = core.table.remove(hash) {
+                    core.pending_free.push((seq, freed));
+                    removed += 1;
+                }
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Visits every blob with its length, in no order. `visit` must not call the store.
+    pub fn for_each_blob(&self, visit: &mut dyn FnMut(&BlobHash, u64)) {
+        self.core().table.iter().for_each(|(hash, loc)| visit(hash, loc.len_bytes));
+    }
+}
+
+fn deliver_checked(hash: &BlobHash, bytes: &[u8], sink: &mut dyn Write) -> Result<(), StoreError> {
+    let found = BlobHash::of(bytes);
+    if found != *hash {
+        return Err(StoreError::BlobMismatch { hash: *hash, found });
+    }
+    sink.write_all(bytes).map_err(|source| StoreError::BlobIo {
+        hash: *hash,
+        what: "write to the sink",
+        source,
+    })
+}
+
+/// Streams the bytes at `loc` and checks them against `hash`.
+pub(super) fn read_from(
+    dev: &dyn BlockDevice,
+    hash: &BlobHash,
+    loc: BlobLoc,
+    sink: &mut dyn Write,
+) -> Result<(), StoreError> {
+    let end = loc.offset.0.saturating_add(loc.len_bytes);
+    let blocks_end = end.checked_next_multiple_of(BLOCK_LEN_BYTES).unwrap_or(u64::MAX);
+    if blocks_end > dev.len_bytes() {
+        let found_bytes = dev.len_bytes();
+        return Err(StoreError::Truncated { what: "a blob", expected_bytes: blocks_end, found_bytes });
+    }
+    let mut hasher = blake3::Hasher::new();
+    let mut at = loc.offset.0;
+    let mut buf = Vec::new();
+    while at < end {
+        let within = usize::try_from(at % BLOCK_LEN_BYTES).unwrap_or(0);
+        let want = usize::try_from(end - at).unwrap_or(usize::MAX).min(IO_LEN - within);
+        buf.resize((within + want).next_multiple_of(BLOCK_LEN), 0);
+        let offset = DevOffset(at - within as u64);
+        dev.read_at(offset, &mut buf).map_err(|source| StoreError::Io {
+            what: "read of a blob",
+            offset: offset.0,
+            source,
+        })?;
+        let piece = &buf[within..within + want];
+        hasher.update(piece);
+        sink.write_all(piece).map_err(|source| StoreError::BlobIo {
+            hash: *hash,
+            what: "write to the sink",
+            source,
+        })?;
+        at += want as u64;
+    }
+    let found = BlobHash::from(hasher.finalize());
+    if found != *hash {
+        return Err(StoreError::BlobMismatch { hash: *hash, found });
+    }
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! Which blob lies where, and which blocks it shares with others.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use crate::alloc::Extent;
+use crate::layout::{BLOCK_LEN_BYTES, blocks_for};
+use crate::types::{BlobHash, BlockNo, DevOffset};
+
+/// Where a blob's bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BlobLoc {
+    pub(crate) offset: DevOffset,
+    pub(crate) len_bytes: u64,
+}
+
+impl BlobLoc {
+    fn end(&self) -> u64 {
+        self.offset.0.saturating_add(self.len_bytes)
+    }
+
+    /// Whole blocks that the blob touches.
+    pub(crate) fn touched(&self) -> Extent {
+        let first = self.offset.0 / BLOCK_LEN_BYTES;
+        let end = if self.len_bytes == 0 { first } else { blocks_for(self.end()) };
+        Extent::new(BlockNo(first), end - first)
+    }
+
+    /// Blocks that the blob fills alone; what it touches beyond them may be shared.
+    fn filled(&self) -> Extent {
+        let first = blocks_for(self.offset.0);
+        Extent::new(BlockNo(first), (self.end() / BLOCK_LEN_BYTES).saturating_sub(first))
+    }
+
+    /// Touched blocks that it does not fill: at most two.
+    fn edges(&self) -> impl Iterator<Item = u64> + use<> {
+        let (touched, filled) = (self.touched(), self.filled());
+        let first = touched.start.0;
+        let last = touched.end().saturating_sub(1);
+        let is_edge =
+            move |block: &u64| filled.blocks == 0 || *block < filled.start.0 || *block >= filled.end();
+        let second = (last > first).then_some(last);
+        let first = (touched.blocks > 0).then_some(first);
+        first.into_iter().chain(second).filter(is_edge)
+    }
+}
+
+/// BLAKE3 output is uniform: its first eight bytes are a hash already.
+#[derive(Default)]
+pub(crate) struct PrefixHasher(u64);
+
+impl Hasher for PrefixHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(prefix) = bytes.first_chunk::<8>() {
+            self.0 = u64::from_le_bytes(*prefix);
+        }
+    }
+
+    fn write_usize(&mut self, _len: usize) {}
+}
+
+type Entries = HashMap<BlobHash, BlobLoc, BuildHasherDefault<PrefixHasher>>;
+
+/// 48 bytes a blob, plus 16 for each block that blobs share, plus hash-table load.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    entries: Entries,
+    /// Blobs that touch a block without filling it.
+    shared: HashMap<u64, u32>,
+    blob_bytes: u64,
+}
+
+impl Table {
+    pub(crate) fn get(&self, hash: &BlobHash) -> Option<BlobLoc> {
+        self.entries.get(hash).copied()
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.entries.len() as u64
+    }
+
+    pub(crate) fn blob_bytes(&self) -> u64 {
+        self.blob_bytes
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&BlobHash, &BlobLoc)> {
+        self.entries.iter()
+    }
+
+    /// Adds or replaces; a replaced entry's blocks are returned as free.
+    pub(crate) fn insert(&mut self, hash: BlobHash, loc: BlobLoc) -> Vec<Extent> {
+        let freed = self.remove(&hash).unwrap_or_default();
+        for block in loc.edges() {
+            *self.shared.entry(block).or_insert(0) += 1;
+        }
+        self.blob_bytes += loc.len_bytes;
+        self.entries.insert(hash, loc);
+        freed
+    }
+
+    /// Removes; returns the blocks that no blob touches any more. `None`: it was not there.
+    pub(crate) fn remove(&mut self, hash: &BlobHash) -> Option<Vec<Extent>> {
+        let loc = self.entries.remove(hash)?;
+        self.blob_bytes -= loc.len_bytes;
+        let mut freed = Vec::new();
+        let filled = loc.filled();
+        if filled.blocks > 0 {
+            freed.push(filled);
+        }
+        for block in loc.edges() {
+            if let Some(count) = self.shared.get_mut(&block) {
+                *count -= 1;
+                if *count == 0 {
+                    self.shared.remove(&block);
+                    freed.push(Extent::new(BlockNo(block), 1));
+                }
+            }
+        }
+        Some(freed)
+    }
+
+    /// Blocks in use by blobs, disjoint and ascending; or the first blob that overlaps another.
+    pub(crate) fn used_extents(&self) -> Result<Vec<Extent>, BlobHash> {
+        let mut by_place: Vec<(BlobLoc, BlobHash)> = self
+            .entries
+            .iter()
+            .filter(|(_, loc)| loc.len_bytes > 0)
+            .map(|(hash, loc)| (*loc, *hash))
+            .collect();
+        by_place.sort_unstable_by_key(|(loc, _)| loc.offset);
+        let mut used: Vec<Extent> = Vec::new();
+        let mut end_bytes = 0;
+        for (loc, hash) in by_place {
+            if loc.offset.0 < end_bytes {
+                return Err(hash);
+            }
+            end_bytes = loc.end();
+            let touched = loc.touched();
+            match used.last_mut() {
+                Some(last) if touched.start.0 <= last.end() => {
+                    last.blocks = touched.end().max(last.end()) - last.start.0;
+                }
+                _ => used.push(touched),
+            }
+        }
+        Ok(used)
+    }
+}

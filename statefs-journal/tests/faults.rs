@@ -1,0 +1,122 @@
+//! Failing writes and flushes, and full devices.
+
+mod common;
+
+use std::sync::Arc;
+
+use common::{DEVICE_MAX_BYTES, checkpoint, content, open, strings};
+use statefs_journal::device::FaultDevice;
+use statefs_journal::layout::DEVICE_LEN_MIN_BYTES;
+use statefs_journal::{BlockDevice, FormatOptions, MemDevice, Store, StoreError};
+
+const EIO: i32 = 5;
+const ENOSPC: i32 = 28;
+
+/// Runs the script; returns how many records were appended and how many of them synced.
+fn script(store: &Store) -> (usize, usize, Result<(), StoreError>) {
+    let (mut appended, mut synced) = (0, 0);
+    let mut run = || {
+        for i in 0..3 {
+            for len in [500, 90_000] {
+                let (hash, bytes) = content(i * 10 + len as u64, len);
+                store.put_blob(&hash, &bytes)?;
+            }
+            store.append(7, format!("record {i}").as_bytes())?;
+            appended = i as usize + 1;
+            store.sync()?;
+            synced = appended;
+            if i == 1 {
+                checkpoint(store, &strings(&["record 0", "record 1"]))?;
+            }
+        }
+        Ok(())
+    };
+    let outcome = run();
+    (appended, synced, outcome)
+}
+
+#[test]
+fn the_nth_failure_poisons_or_is_refused_and_loses_nothing_synced() {
+    for errno in [EIO, ENOSPC] {
+        for nth in 0.. {
+            let dev = Arc::new(FaultDevice::new(DEVICE_MAX_BYTES));
+            Store::format(&*dev, &FormatOptions::default()).unwrap();
+            let (store, _) = open(dev.clone()).unwrap();
+            dev.fail_nth(nth, errno);
+            let (appended, synced, outcome) = script(&store);
+            if dev.fault_pending() {
+                outcome.unwrap();
+                assert!(nth > 20);
+                break;
+            }
+            let error = outcome.expect_err("a failure must be told");
+            if store.poisoned().is_some() {
+                let attempts = dev.attempts();
+                assert!(matches!(store.append(7, b"x"), Err(StoreError::Poisoned { .. })));
+                assert!(matches!(store.sync(), Err(StoreError::Poisoned { .. })));
+                assert!(matches!(store.put_blob(&content(77, 9).0, b""), Err(StoreError::Poisoned { .. })));
+                assert!(matches!(checkpoint(&store, &Vec::new()), Err(StoreError::Poisoned { .. })));
+                assert_eq!(dev.attempts(), attempts, "no write or flush is tried again");
+            } else {
+                assert!(error.is_no_space(), "{error}");
+                store.append(7, b"goes on").unwrap();
+                store.sync().unwrap();
+            }
+            store.for_each_blob(&mut |_, _| {});
+            drop(store);
+            let (_, records) = open(Arc::new(dev.killed_image())).unwrap();
+            assert!(records.len() >= synced, "nth {nth}: {} of {synced} ({appended})", records.len());
+        }
+    }
+}
+
+#[test]
+fn a_full_device_refuses_blobs_but_still_syncs_deletes_and_checkpoints() {
+    let dev = Arc::new(MemDevice::new(0, DEVICE_LEN_MIN_BYTES + (2 << 20)));
+    Store::format(&*dev, &FormatOptions::default()).unwrap();
+    let (store, _) = open(dev.clone()).unwrap();
+    let mut kept = Vec::new();
+    let refused = (0..).find_map(|i| {
+        let (hash, bytes) = content(i, 100_000);
+        match store.put_blob(&hash, &bytes) {
+            Ok(_) => {
+                kept.push(hash);
+                None
+            }
+            Err(error) => Some(error),
+        }
+    });
+    assert!(matches!(refused, Some(StoreError::NoSpace { .. })), "{refused:?}");
+    assert!(store.poisoned().is_none());
+    store.append(7, b"still here").unwrap();
+    store.sync().unwrap();
+    checkpoint(&store, &strings(&["still here"])).unwrap();
+    store.remove_blobs(&kept[1..]).unwrap();
+    store.sync().unwrap();
+    let (hash, bytes) = content(1000, 500_000);
+    assert!(store.put_blob(&hash, &bytes).unwrap());
+    store.sync().unwrap();
+    drop(store);
+    let (store, records) = open(dev.clone()).unwrap();
+    assert_eq!(records, strings(&["still here"]));
+    assert_eq!(store.read_blob_vec(&hash).unwrap(), bytes);
+    assert!(store.read_blob_vec(&kept[0]).is_ok());
+    assert!(dev.len_bytes() <= DEVICE_LEN_MIN_BYTES + (2 << 20));
+}
+
+#[test]
+fn a_client_that_fails_its_checkpoint_leaves_the_old_state_in_force() {
+    let (dev, used) = (common::memory(), |s: &Store| s.stats().used_bytes);
+    let (store, _) = open(dev.clone()).unwrap();
+    store.append(7, b"one").unwrap();
+    let before = used(&store);
+    let failed = store.checkpoint(&mut |out| {
+        out.write_all(&[1; 1_000_000])?;
+        Err(std::io::Error::other("no"))
+    });
+    assert!(matches!(failed, Err(StoreError::Client(_))));
+    assert_eq!(used(&store), before);
+    store.append(7, b"two").unwrap();
+    drop(store);
+    assert_eq!(open(dev).unwrap().1, strings(&["one", "two"]));
+}

@@ -1,0 +1,36 @@
+//! `cargo xtask build`: the binaries that are installed and tested.
+
+use anyhow::{Result, bail};
+
+use crate::{process, workspace};
+
+pub fn run() -> Result<()> {
+    release()?;
+    let dir = workspace::release();
+    for name in workspace::PROGRAMS.into_iter().chain([workspace::SHIM]) {
+        println!("{}", dir.join(name).display());
+    }
+    Ok(())
+}
+
+/// Two calls of cargo: built together, cargo gives all packages one set of features, and the preload
+/// library would get `vrift-protocol` and `vrift-manifest` with `std`.
+pub fn release() -> Result<()> {
+    process::check(&mut process::cargo(&["build", "--release", "--locked", "-p", "vrift-shim"]))?;
+    process::check(&mut process::cargo(&[
+        "build",
+        "--release",
+        "--locked",
+        "-p",
+        "vrift-cli",
+        "-p",
+        "vrift-daemon",
+    ]))?;
+    let dir = workspace::release();
+    for name in workspace::PROGRAMS.into_iter().chain([workspace::SHIM]) {
+        if !dir.join(name).is_file() {
+            bail!("cargo built everything, but {} is not there", dir.join(name).display());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,46 @@
+//! The programs from Debian packages that the tests use.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::process;
+
+/// A program that must be on the path, and the package that brings it.
+const NEEDED: [(&str, &str); 11] = [
+    ("gcc", "gcc"),
+    ("make", "make"),
+    ("git", "git"),
+    ("patch", "patch"),
+    ("bzip2", "bzip2"),
+    ("xz", "xz-utils"),
+    ("strace", "strace"),
+    ("python3", "python3"),
+    ("setpriv", "util-linux"),
+    ("dpkg-source", "dpkg-dev"),
+    ("awk", "mawk"),
+];
+
+/// Installs what is missing when that is allowed; otherwise names the line that does.
+pub fn ensure() -> Result<()> {
+    let missing: Vec<&str> =
+        NEEDED.iter().filter(|(tool, _)| !on_path(tool)).map(|(_, package)| *package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let line = format!("apt-get install --yes --no-install-recommends {}", missing.join(" "));
+    if !on_path("apt-get") || process::output(Command::new("id").arg("-u"))?.trim() != "0" {
+        bail!("programs are missing; run as root: {line}");
+    }
+    let mut apt = process::program("sh");
+    apt.arg("-c").arg(format!("apt-get update --quiet && {line}")).env("DEBIAN_FRONTEND", "noninteractive");
+    process::check(&mut apt)
+}
+
+fn on_path(tool: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // Debian keeps some of them where only root's path looks.
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/sbin".into()])
+        .any(|dir| dir.join(tool).is_file())
+}

@@ -1,0 +1,67 @@
+//! `cargo xtask test` and `cargo xtask tidy`: stages one after the other, all of them, then a summary.
+
+mod stages;
+mod tally;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use tally::Tally;
+
+/// One line of the summary.
+struct Outcome {
+    name: &'static str,
+    tally: Tally,
+    time: Duration,
+}
+
+type Stage = (&'static str, Box<dyn Fn() -> Result<Tally>>);
+
+pub fn test(long: bool) -> Result<()> {
+    run(stages::all(long))
+}
+
+pub fn tidy(advisories: bool) -> Result<()> {
+    run(stages::tidy(advisories))
+}
+
+/// A stage that fails does not stop the ones after it: one run shows all there is to mend.
+fn run(stages: Vec<Stage>) -> Result<()> {
+    let count = stages.len();
+    let mut outcomes = Vec::new();
+    for (index, (name, stage)) in stages.into_iter().enumerate() {
+        println!("\n== [{}/{count}] {name}", index + 1);
+        let start = Instant::now();
+        let tally = stage().unwrap_or_else(|error| {
+            println!("FAILED: {error:#}");
+            Tally::FAILED
+        });
+        outcomes.push(Outcome { name, tally, time: start.elapsed() });
+    }
+    summarise(&outcomes)
+}
+
+fn summarise(outcomes: &[Outcome]) -> Result<()> {
+    println!("\n== summary");
+    let mut sum = Tally::default();
+    let mut time = Duration::ZERO;
+    for outcome in outcomes {
+        let verdict = if outcome.tally.failed == 0 { "ok" } else { "FAILED" };
+        println!(
+            "{verdict:<7} {:<44} {:>5} passed {:>4} failed {:>7.1} s",
+            outcome.name,
+            outcome.tally.passed,
+            outcome.tally.failed,
+            outcome.time.as_secs_f64()
+        );
+        sum.add(outcome.tally);
+        time += outcome.time;
+    }
+    println!("{:.1} s in all", time.as_secs_f64());
+    println!("{} passed, {} failed", sum.passed, sum.failed);
+    if sum.failed > 0 {
+        bail!("{} failed", sum.failed);
+    }
+    Ok(())
+}

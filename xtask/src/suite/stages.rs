@@ -1,0 +1,112 @@
+//! The stages: which commands each runs and how it is judged.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use super::Stage;
+use super::tally::{self, Tally};
+use crate::{bench, build, checks, demo, packages, process, workspace};
+
+/// Cargo unifies features over the packages of one call, and the preload library must not get `std`
+/// through the others: it is always built and checked on its own.
+const ALL_BUT_SHIM: [&str; 3] = ["--workspace", "--exclude", "vrift-shim"];
+const SHIM: [&str; 2] = ["-p", "vrift-shim"];
+
+pub fn all(long: bool) -> Vec<Stage> {
+    let mut stages: Vec<Stage> = vec![
+        ("programs the tests need", Box::new(|| passed(packages::ensure()))),
+        ("cargo fmt --check", Box::new(|| passed(process::check(&mut process::cargo(&["fmt", "--check"]))))),
+        ("cargo clippy", Box::new(clippy)),
+        ("workspace rules", Box::new(rules)),
+        ("licences, duplicates, origins", Box::new(|| passed(checks::licences()))),
+        ("cargo test", Box::new(|| unit_tests(&[]))),
+        ("release build", Box::new(|| passed(build::release()))),
+        ("tests/shell", Box::new(|| shell_tests(&[]))),
+        ("tests/real", Box::new(real_tests)),
+        ("demo", Box::new(|| passed(demo::run()))),
+    ];
+    if long {
+        stages.push(("slow tests", Box::new(|| unit_tests(&["--ignored"]))));
+        stages.push(("tests/shell as an ordinary user", Box::new(|| shell_tests(&["-u"]))));
+        stages.push(("tests/shell on the plain file system", Box::new(|| shell_tests(&["--native"]))));
+    }
+    stages
+}
+
+pub fn tidy(advisories: bool) -> Vec<Stage> {
+    let mut stages: Vec<Stage> = vec![
+        ("cargo fmt", Box::new(|| passed(process::check(&mut process::cargo(&["fmt"]))))),
+        ("cargo clippy", Box::new(clippy)),
+        ("workspace rules", Box::new(rules)),
+        ("licences, duplicates, origins", Box::new(|| passed(checks::licences()))),
+    ];
+    if advisories {
+        stages.push(("advisories", Box::new(|| passed(checks::advisories()))));
+    }
+    stages
+}
+
+fn passed(result: Result<()>) -> Result<Tally> {
+    result.map(|()| Tally::PASSED)
+}
+
+fn clippy() -> Result<Tally> {
+    let mut sum = Tally::default();
+    for packages in [&ALL_BUT_SHIM[..], &SHIM[..]] {
+        let mut command = process::cargo(&["clippy", "--locked", "--all-targets"]);
+        command.args(packages).args(["--", "-D", "warnings"]);
+        sum.add(counted(process::check(&mut command)));
+    }
+    Ok(sum)
+}
+
+fn rules() -> Result<Tally> {
+    let mut sum = Tally::default();
+    for rule in &checks::RULES {
+        sum.add(counted(checks::hold(rule)));
+    }
+    Ok(sum)
+}
+
+fn counted(result: Result<()>) -> Tally {
+    match result {
+        Ok(()) => Tally::PASSED,
+        Err(error) => {
+            println!("FAILED: {error:#}");
+            Tally::FAILED
+        }
+    }
+}
+
+fn unit_tests(args: &[&str]) -> Result<Tally> {
+    let mut command = process::cargo(&["test", "--locked", "--no-fail-fast"]);
+    command.args(ALL_BUT_SHIM);
+    if !args.is_empty() {
+        command.arg("--").args(args);
+    }
+    watched(&mut command, tally::of_cargo)
+}
+
+fn shell_tests(args: &[&str]) -> Result<Tally> {
+    let jobs = std::thread::available_parallelism().map_or(1, usize::from).to_string();
+    let mut command = process::program(workspace::root().join("tests/shell/run"));
+    command.args(["-j", &jobs]).args(args).env("VRIFT_BIN_DIR", workspace::release());
+    watched(&mut command, tally::of_script)
+}
+
+fn real_tests() -> Result<Tally> {
+    let mut command = process::program(workspace::root().join("tests/real/run"));
+    command.env("VRIFT_BIN_DIR", workspace::release()).env("REAL_SRC", bench::real_sources());
+    watched(&mut command, tally::of_script)
+}
+
+fn watched(command: &mut Command, counts: fn(&str) -> Option<Tally>) -> Result<Tally> {
+    let mut sum = Tally::default();
+    let succeeded = process::watch(command, |line| {
+        if let Some(tally) = counts(line) {
+            sum.add(tally);
+        }
+    })?;
+    Ok(sum.judged(succeeded))
+}
