@@ -18,7 +18,7 @@ use crate::sys;
 pub struct Cas {
     home: PathBuf,
     pub(crate) store: Arc<Store>,
-    lease: LeaseSupport,
+    pub(crate) lease: LeaseSupport,
     /// Sealed blobs, with their length, whose only copy is the hot file.
     unstored: Mutex<HashMap<BlobHash, u64>>,
     tmp_counter: AtomicU64,

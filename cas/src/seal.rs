@@ -256,3 +256,42 @@ impl Stamp {
         Sealed { hash, size_bytes, mtime_ns, blocks, adopted }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::Arc;
+
+    use statefs_journal::{FormatOptions, MemDevice, Store};
+
+    use super::*;
+
+    #[test]
+    fn where_leases_are_missing_a_copy_is_sealed_and_the_staging_file_stays() {
+        let home = tempfile::tempdir().unwrap();
+        let dev = Arc::new(MemDevice::new(0, 1 << 30));
+        Store::format(&*dev, &FormatOptions::default()).unwrap();
+        let store = Arc::new(Store::open(dev, &mut |_| Ok(())).unwrap());
+        let mut cas = Cas::open(home.path(), store).unwrap();
+        cas.lease = LeaseSupport::Missing("for the test".to_owned());
+        cas.ensure_staging_dir(1).unwrap();
+        let mut writer = cas.create_staging(1, 1).unwrap();
+        writer.write_all(b"first").unwrap();
+        for _ in 0..2 {
+            let SealOutcome::Sealed(sealed) = cas.seal(1, 1).unwrap() else { panic!("not sealed") };
+            assert_eq!((sealed.hash, sealed.adopted), (BlobHash::of(b"first"), false));
+        }
+        // A late writer changes the staging file, never the sealed one.
+        writer.write_all(b" late").unwrap();
+        let hot = cas.hot_path(&BlobHash::of(b"first"));
+        assert_eq!(fs::read(&hot).unwrap(), b"first");
+        assert_eq!(hot.metadata().unwrap().mode() & 0o7777, 0o555);
+        let PrepareOutcome::Prepared(prepared) = cas.prepare_seal(1, 1).unwrap() else {
+            panic!("not prepared")
+        };
+        writer.write_all(b" again").unwrap();
+        assert!(matches!(prepared.commit().unwrap(), CommitOutcome::Busy));
+        assert_eq!(fs::read_dir(home.path().join("tmp")).unwrap().count(), 0);
+        assert_eq!(cas.pending(), 1);
+    }
+}

@@ -14,12 +14,12 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
 });
 
 const AFTER_HELP: &str = "\
-Exit codes: 0 done; 1 what was asked about is false (differs, unhealthy, not there); 2 wrong usage or bad
-input; 3 the daemon or the store cannot be used. `run` and `shell` return the command's own code, 126 or 127
-as a shell does, 128 + n after signal n.
+Exit codes: 0 done; 1 what was asked about is false (differs, unhealthy, not there); 2 wrong usage or bad input; \
+3 the daemon or the store cannot be used. `run` and `shell` return the command's own code, 126 or 127 as a shell \
+does, 128 + n after signal n.
 
-Environment: VRIFT_HOME (state folder, default ~/.local/state/vrift), VRIFT_WORKSPACE (default of -w),
-VRIFT_LOG (what the daemon logs, e.g. debug), NO_COLOR.";
+Environment: VRIFT_HOME (state folder, default ~/.local/state/vrift), VRIFT_WORKSPACE (default of -w), VRIFT_LOG \
+(what the daemon logs, e.g. debug), NO_COLOR.";
 
 /// Runs builds in a copy-on-write, content-addressed view of a project; the project itself is not touched
 #[derive(Parser, Debug)]

@@ -50,7 +50,9 @@ impl Signalled {
                     }
                     Phase::Starting | Phase::Running(_) => {}
                     Phase::Ending => {
-                        eprintln!("vrift: interrupted before the result was synced; vrift run -- true syncs it");
+                        eprintln!(
+                            "vrift: interrupted before the result was synced; vrift run -- true syncs it"
+                        );
                         std::process::exit(128 + signal);
                     }
                 }

@@ -24,8 +24,10 @@ pub enum CliError {
     Spawn { path: PathBuf, source: io::Error },
     #[error("the daemon did not start: {what}")]
     NotStarted { what: String, log: PathBuf },
-    #[error("the daemon that runs speaks protocol version {theirs}, this vrift speaks {}",
-        vrift_protocol::PROTOCOL_VERSION)]
+    #[error(
+        "the daemon that runs speaks protocol version {theirs}, this vrift speaks {}",
+        vrift_protocol::PROTOCOL_VERSION
+    )]
     Version { theirs: String },
     #[error("{0}")]
     Client(#[from] ClientError),
@@ -37,6 +39,10 @@ pub enum CliError {
     NoSuchWorkspace { name: String, known: Vec<String> },
     #[error("{} is not inside the workspace at {}", escape_path(path), escape_path(view))]
     OutsideView { path: PathBuf, view: PathBuf },
+    #[error("cannot use the runtime folder: {}: {source}", escape_path(path))]
+    Runtime { path: PathBuf, source: io::Error },
+    #[error("the daemon has not stopped after {after_s} s")]
+    NotStopped { after_s: u64, log: PathBuf },
     #[error("{}: {source}", escape_path(path))]
     Path { path: PathBuf, source: io::Error },
     /// stdout; a closed pipe is no error to the user, see [`CliError::is_broken_pipe`].
@@ -77,7 +83,8 @@ impl CliError {
         matches!(self, CliError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
 
-    fn hint(&self) -> String {
+    /// What to do next; may be empty.
+    pub fn hint(&self) -> String {
         let known = |names: &[String]| match names {
             [] => "there is none yet: vrift ingest DIR makes one".to_string(),
             names => format!("there are: {}; choose one with -w, or vrift ingest DIR", names.join(", ")),
@@ -86,13 +93,15 @@ impl CliError {
             CliError::Refused { hint, .. } | CliError::Usage { hint, .. } => hint.clone(),
             CliError::Home { .. } => "set VRIFT_HOME to a folder that you may write".into(),
             CliError::NotInstalled { .. } => {
-                "vrift, vriftd and libvrift_shim.so belong into one folder, or the last two into ../lib/vrift".into()
+                "vrift, vriftd and libvrift_shim.so belong into one folder, or the last two into ../lib/vrift"
+                    .into()
             }
             CliError::Unpreloadable { .. } => "install vrift under another path".into(),
             CliError::Spawn { .. } => "check the installation: vrift doctor".into(),
-            CliError::NotStarted { log, .. } => {
+            CliError::NotStarted { log, .. } | CliError::NotStopped { log, .. } => {
                 format!("its log is {}; vrift doctor checks the rest", escape_path(log))
             }
+            CliError::Runtime { .. } => "set XDG_RUNTIME_DIR to a folder that you may write".into(),
             CliError::Version { .. } => "end it with: vrift daemon stop".into(),
             CliError::Client(_) | CliError::Unexpected { .. } => {
                 "what happened is in: vrift daemon logs".into()
@@ -113,7 +122,8 @@ impl CliError {
         let hint = self.hint();
         let hints: Vec<&str> = hint.lines().filter(|line| !line.trim().is_empty()).collect();
         let room = LINES_MAX.saturating_sub(hints.len()).max(1);
-        let lines = what.lines().filter(|line| !line.trim().is_empty()).take(room).chain(hints).take(LINES_MAX);
+        let lines =
+            what.lines().filter(|line| !line.trim().is_empty()).take(room).chain(hints).take(LINES_MAX);
         for (number, line) in lines.enumerate() {
             match number {
                 0 => eprintln!("vrift: {line}"),

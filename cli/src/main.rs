@@ -63,6 +63,9 @@ fn refuse(error: &clap::Error) -> u8 {
     }
     let text = error.render().to_string();
     let mut paragraphs = text.split("\n\n");
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        paragraphs = "a command is missing".split("\n\n");
+    }
     // The first paragraph of clap's text says what is wrong, over several lines if there is a list.
     let first = paragraphs.next().unwrap_or_default();
     let what = first.split_whitespace().collect::<Vec<_>>().join(" ");

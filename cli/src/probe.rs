@@ -10,7 +10,11 @@ pub const PROBE: &str = "__probe";
 /// Prints the mapped library's path; the exit code: 0 when it is mapped.
 pub fn report() -> u8 {
     let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    match maps.lines().find(|line| line.ends_with(names::SHIM_FILE)).and_then(|line| line.find('/').map(|at| &line[at..])) {
+    match maps
+        .lines()
+        .find(|line| line.ends_with(names::SHIM_FILE))
+        .and_then(|line| line.find('/').map(|at| &line[at..]))
+    {
         Some(path) => {
             println!("{path}");
             0

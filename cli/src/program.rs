@@ -55,9 +55,8 @@ fn has_loader(path: &Path) -> io::Result<bool> {
     }
     let mut header = [0; ELF64_HEADER_LEN];
     file.read_exact_at(&mut header, 0)?;
-    let [_, _, _, _, _, _, .., entry_len_low, entry_len_high, count_low, count_high, _, _, _, _, _, _] = header;
-    let entry_len = usize::from(u16::from_le_bytes([entry_len_low, entry_len_high]));
-    let count = usize::from(u16::from_le_bytes([count_low, count_high]));
+    let half = |at: usize| u16::from_le_bytes([header[at], header[at + 1]]);
+    let (entry_len, count) = (usize::from(half(54)), usize::from(half(56)));
     let offset = header[32..40].try_into().map(u64::from_le_bytes).unwrap_or_default();
     if !header.starts_with(ELF64_LITTLE_ENDIAN)
         || entry_len != ELF64_PROGRAM_HEADER_LEN

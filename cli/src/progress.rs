@@ -27,14 +27,16 @@ impl Progress {
             return;
         }
         let bar = self.bar.get_or_insert_with(|| {
-            ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_elapsed(self.started.elapsed())
+            ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
+                .with_elapsed(self.started.elapsed())
         });
         if *total_files == 0 {
             bar.set_message(format!("{stage}: {files} files, {}", size(*bytes)));
             bar.set_style(ProgressStyle::default_spinner());
             bar.tick();
         } else {
-            if let Ok(style) = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} files, {eta} left") {
+            if let Ok(style) = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} files, {eta} left")
+            {
                 bar.set_style(style);
             }
             bar.set_length(*total_files);

@@ -93,10 +93,7 @@ fn nobody_there(error: &ClientError) -> bool {
 
 /// The connection is gone; the request may or may not have been carried out.
 pub fn is_lost(error: &ClientError) -> bool {
-    matches!(
-        error,
-        ClientError::Closed | ClientError::Io(Errno::EPIPE | Errno::ECONNRESET | Errno::ENOTCONN)
-    )
+    matches!(error, ClientError::Closed | ClientError::Io(Errno::EPIPE | Errno::ECONNRESET | Errno::ENOTCONN))
 }
 
 /// How a start went.

@@ -52,9 +52,6 @@ impl<'a> Decoder<'a> {
     pub fn bad(&self) -> Malformed {
         Malformed(self.what)
     }
-    pub fn is_empty(&self) -> bool {
-        self.rest.is_empty()
-    }
     pub fn raw(&mut self, len: usize) -> Result<&'a [u8], Malformed> {
         let (taken, rest) = self.rest.split_at_checked(len).ok_or(self.bad())?;
         self.rest = rest;

@@ -25,6 +25,9 @@ pub type Spaces<'a> = MutexGuard<'a, Namespaces>;
 /// would have to pass two thousand million to meet them.
 pub const TEMPORARY_STAGING: u64 = 1 << 63;
 
+/// A base table and its hash.
+pub type KnownBase = ([u8; 32], Arc<Base>);
+
 /// Counts for `status`.
 #[derive(Default)]
 pub struct DaemonStats {
@@ -50,7 +53,7 @@ pub struct Daemon {
     pub dirty: AtomicBool,
     pub seals: crate::sealing::SealQueue,
     /// Base tables by workspace, with their hash.
-    pub bases: Mutex<HashMap<u32, ([u8; 32], Arc<Base>)>>,
+    pub bases: Mutex<HashMap<u32, KnownBase>>,
     spaces: Mutex<Namespaces>,
     seal_done: Condvar,
     /// One take-in, diff or export of a workspace at a time.

@@ -88,5 +88,9 @@ fn run(args: &Args) -> Result<i32> {
         return Ok(0);
     }
     let folders = folders::Folders::prepare(&home).context("cannot use the state folder")?;
+    if args.ready_fd.is_none() {
+        // Said here, where somebody reads it: the serving process writes to the log.
+        serve::refuse_second(&folders)?;
+    }
     supervise::supervise(args, &folders.home, &folders.in_runtime(vrift_protocol::names::LOG_FILE))
 }

@@ -12,7 +12,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, listen, socket};
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Seek, Write};
+use std::io::{Seek, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -103,27 +103,41 @@ fn block_signals() -> nix::Result<SigSet> {
     Ok(stop)
 }
 
-/// One daemon per state folder.
-fn take_lock(folders: &Folders, starter: Option<&Ready>) -> Result<Flock<File>> {
+fn open_lock(folders: &Folders) -> Result<File> {
     let path = folders.in_runtime(names::LOCK_FILE);
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
-    let file = file.with_context(|| format!("cannot open {}", path.display()))?;
-    let mut lock = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+    file.with_context(|| format!("cannot open {}", path.display()))
+}
+
+fn refusal(folders: &Folders) -> anyhow::Error {
+    let pid = fs::read_to_string(folders.in_runtime(names::LOCK_FILE)).unwrap_or_default();
+    anyhow!(
+        "another vriftd (process {}) already serves {}\nuse it, or stop it with: vrift daemon stop",
+        pid.trim(),
+        folders.home.display()
+    )
+}
+
+/// Fails when a daemon serves the state folder already.
+pub fn refuse_second(folders: &Folders) -> Result<()> {
+    match Flock::lock(open_lock(folders)?, FlockArg::LockExclusiveNonblock) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(refusal(folders)),
+    }
+}
+
+/// One daemon per state folder.
+fn take_lock(folders: &Folders, starter: Option<&Ready>) -> Result<Flock<File>> {
+    let mut lock = match Flock::lock(open_lock(folders)?, FlockArg::LockExclusiveNonblock) {
         Ok(lock) => lock,
-        Err((mut file, _)) => {
-            let mut pid = String::new();
-            let _ = file.read_to_string(&mut pid);
+        Err(_) => {
             if let Some(ready) = starter
                 && answers(&folders.in_runtime(names::SOCKET_FILE))
             {
                 // What the starter wants is there, though it is not this process.
                 ready.say("ok\n");
             }
-            return Err(anyhow!(
-                "another vriftd (process {}) already serves {}\nuse it, or stop it with: vrift daemon stop",
-                pid.trim(),
-                folders.home.display()
-            ));
+            return Err(refusal(folders));
         }
     };
     let pid = format!("{}\n", std::process::id());

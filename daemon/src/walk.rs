@@ -7,7 +7,6 @@ use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
 use nix::sys::stat::{FileStat, Mode, fstat, fstatat};
-use std::collections::HashSet;
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
@@ -71,6 +70,15 @@ struct Queue {
     found: Found,
 }
 
+/// Gets files and bytes read so far.
+pub type Progress<'a> = dyn FnMut(u64, u64) + Send + 'a;
+
+/// When progress was last told, and to whom.
+struct Told<'a> {
+    at: Instant,
+    to: &'a mut Progress<'a>,
+}
+
 struct Walk<'a> {
     daemon: &'a Daemon,
     base: &'a Base,
@@ -80,16 +88,16 @@ struct Walk<'a> {
     woken: Condvar,
     files: AtomicU64,
     bytes: AtomicU64,
-    progress: Mutex<(Instant, &'a mut (dyn FnMut(u64, u64) + Send))>,
+    progress: Mutex<Told<'a>>,
 }
 
 /// Reads `dir`; rows in [`path_order`]. `progress` gets files and bytes read so far, some ten times a second.
-pub fn walk(
-    daemon: &Daemon,
+pub fn walk<'a>(
+    daemon: &'a Daemon,
     dir: &[u8],
-    base: &Base,
+    base: &'a Base,
     reading: Reading,
-    progress: &mut (dyn FnMut(u64, u64) + Send),
+    progress: &'a mut Progress<'a>,
 ) -> Result<Found, Errno> {
     let root = open_dir(None, &CString::new(dir).map_err(|_| Errno::EINVAL)?)?;
     let stat = fstat(&root)?;
@@ -111,7 +119,7 @@ pub fn walk(
         woken: Condvar::new(),
         files: AtomicU64::new(0),
         bytes: AtomicU64::new(0),
-        progress: Mutex::new((Instant::now(), progress)),
+        progress: Mutex::new(Told { at: Instant::now(), to: progress }),
     };
     walk.work(STEPS_ALONE);
     if !walk.queue().steps.is_empty() {
@@ -182,10 +190,10 @@ impl Walk<'_> {
         let files = self.files.fetch_add(files, Ordering::Relaxed) + files;
         let bytes = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if let Ok(mut progress) = self.progress.try_lock()
-            && progress.0.elapsed() > PROGRESS_PAUSE
+            && progress.at.elapsed() > PROGRESS_PAUSE
         {
-            progress.0 = Instant::now();
-            (progress.1)(files, bytes);
+            progress.at = Instant::now();
+            (progress.to)(files, bytes);
         }
     }
 
@@ -365,11 +373,6 @@ pub fn row_of(path: Vec<u8>, stat: &FileStat, held: Held) -> Row {
         dev: stat.st_dev,
         held,
     }
-}
-
-/// The paths of `rows` with hard links: (device, inode) of every file with more than one name.
-pub fn linked(rows: &[Row]) -> HashSet<(u64, u64)> {
-    rows.iter().filter(|row| row.nlink > 1 && !row.is_dir()).map(|row| (row.dev, row.ino)).collect()
 }
 
 /// Name of a path as the system calls take it.

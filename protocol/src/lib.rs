@@ -24,5 +24,20 @@ pub mod locate;
 #[cfg(feature = "std")]
 mod sys;
 
+/// Items of a library that must not have the standard library in it: an error where cargo has joined its
+/// features with those of a program that has.
+#[cfg(not(feature = "std"))]
+#[macro_export]
+macro_rules! only_without_std {
+    ($($item:item)*) => { $($item)* };
+}
+#[cfg(feature = "std")]
+#[macro_export]
+macro_rules! only_without_std {
+    ($($item:item)*) => {
+        compile_error!("the preload library is built by itself: cargo build --release -p vrift-shim");
+    };
+}
+
 pub use frame::{FrameError, FrameHeader, HEADER_LEN, MAX_FRAME_LEN, Op, PROTOCOL_VERSION};
 pub use vnode_op::{Hello, VnodeReply, VnodeRequest};

@@ -18,6 +18,7 @@ mod envp;
 mod exec_image;
 mod exec_prep;
 mod fds;
+mod heap;
 pub mod hooks;
 mod init;
 mod libraries;
@@ -25,12 +26,15 @@ mod raw;
 mod real;
 mod request;
 mod resolve;
+mod seen;
 mod run_path;
 mod spawn_state;
+mod stream;
 mod text;
 mod umask;
 mod view;
 
+vrift_protocol::only_without_std! {
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
     let place = info.location().map_or("", |location| location.file());
@@ -42,3 +46,4 @@ fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
 /// Core was built with unwinding; nothing here unwinds, but its tables name this function.
 #[unsafe(no_mangle)]
 extern "C" fn rust_eh_personality() {}
+}

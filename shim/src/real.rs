@@ -23,12 +23,14 @@ symbols! {
     open open64 __open_2 __open64_2 openat openat64 __openat_2 __openat64_2 openat2 creat creat64
     fopen fopen64 freopen freopen64 fdopen fclose fileno tmpfile tmpfile64
     mkstemp mkstemp64 mkostemp mkostemp64 mkstemps mkstemps64 mkostemps mkostemps64 mkdtemp mktemp
+    tempnam tmpnam tmpnam_r
     close close_range closefrom dup dup2 dup3 fcntl fcntl64
     stat stat64 lstat lstat64 fstat fstat64 fstatat fstatat64 statx
     __xstat __xstat64 __lxstat __lxstat64 __fxstat __fxstat64 __fxstatat __fxstatat64
     access faccessat euidaccess eaccess
     statfs statfs64 fstatfs fstatfs64 statvfs statvfs64 fstatvfs fstatvfs64 pathconf
     opendir fdopendir readdir readdir64 readdir_r readdir64_r closedir rewinddir seekdir telldir dirfd
+    getdents64
     scandir scandir64 scandirat scandirat64 glob glob64 ftw ftw64 nftw nftw64
     fts_open fts_read fts_children fts_set fts_close
     readlink readlinkat __readlink_chk __readlinkat_chk

@@ -58,7 +58,8 @@ impl Listing {
     pub fn take(&mut self, dir: VnodeNo) -> Result<(), Errno> {
         let above_root = if dir == ROOT { inode_above_view() } else { 0 };
         let count = view::read(|reader| reader.slot(dir).map_or(0, |slot| reader.child_count(slot)))?;
-        let mut room = (count as usize + 4).saturating_mul(USUAL_LEN).max(self.bytes.len().saturating_sub(BEYOND));
+        let mut room =
+            (count as usize + 4).saturating_mul(USUAL_LEN).max(self.bytes.len().saturating_sub(BEYOND));
         while room < LISTING_MAX {
             self.len = 0;
             self.bytes.resize(room + BEYOND, 0)?;

@@ -64,7 +64,9 @@ impl Export {
         name_problems("failed", &exported.failed);
         if refused {
             name_problems("changed on disk", &exported.conflicts);
-            eprintln!("vrift: nothing was written; --force overwrites them, vrift diff shows the differences");
+            eprintln!(
+                "vrift: nothing was written; --force overwrites them, vrift diff shows the differences"
+            );
         }
         Ok(u8::from(refused || !exported.failed.is_empty()))
     }

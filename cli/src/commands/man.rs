@@ -25,18 +25,18 @@ impl Man {
         if let Some(dir) = &self.to {
             for (name, command) in pages(&root) {
                 let path = dir.join(format!("{name}.1"));
-                fs::write(&path, page(&name, command)?).map_err(|source| CliError::path(&path, source))?;
+                fs::write(&path, page(command)?).map_err(|source| CliError::path(&path, source))?;
             }
             return Ok(0);
         }
         let wanted = self.command.map_or_else(|| "vrift".to_string(), |command| format!("vrift-{command}"));
-        let (name, command) =
+        let (_, command) =
             pages(&root).into_iter().find(|(name, _)| *name == wanted).ok_or_else(|| CliError::Usage {
                 what: format!("there is no manual page {wanted}"),
                 hint: "vrift --help lists the commands".to_string(),
             })?;
         let mut out = Output::new();
-        out.bytes(&page(&name, command)?)?;
+        out.bytes(&page(command)?)?;
         out.finish()?;
         Ok(0)
     }
@@ -51,10 +51,8 @@ fn pages(root: &clap::Command) -> Vec<(String, clap::Command)> {
     pages
 }
 
-fn page(name: &str, command: clap::Command) -> Result<Vec<u8>> {
+fn page(command: clap::Command) -> Result<Vec<u8>> {
     let mut text = Vec::new();
-    // clap wants a name that lives as long as the program; there are as many as commands.
-    let name: &'static str = String::leak(name.to_string());
-    clap_mangen::Man::new(command.name(name)).render(&mut text)?;
+    clap_mangen::Man::new(command).render(&mut text)?;
     Ok(text)
 }

@@ -1,7 +1,7 @@
 //! glob(3): the C library's own matcher, which looks at the file system through these hooks.
 
-use super::dirs::{closedir, opendir};
 use super::dir_read::readdir64;
+use super::dirs::{closedir, opendir};
 use super::hook;
 use super::stat::{lstat, stat};
 use crate::init;

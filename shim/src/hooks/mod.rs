@@ -3,19 +3,26 @@
 
 pub mod access;
 pub mod attrs;
+pub mod dir_read;
+pub mod dirs;
 pub mod dl;
 pub mod env;
 pub mod exec;
 pub mod fd;
+pub mod glob;
 pub mod links;
 pub mod names;
 pub mod open;
 pub mod other;
 pub mod paths;
+pub mod realpath;
+pub mod scandir;
 pub mod spawn;
 pub mod stat;
 pub mod stdio;
+pub mod temp;
 pub mod times;
+pub mod walk;
 
 use crate::raw::Errno;
 use crate::resolve::{Inside, Place, resolve};

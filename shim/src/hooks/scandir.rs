@@ -56,7 +56,7 @@ unsafe fn collect(
 ) -> Result<c_int, Errno> {
     let mut entries = Entries(List::new());
     // SAFETY: by contract; each reference ends before the filter runs.
-    let mut next = || unsafe { Stream::of(dir) }.map_or(Ok(None), Stream::next);
+    let next = || unsafe { Stream::of(dir) }.map_or(Ok(None), Stream::next);
     let result = loop {
         match next() {
             Ok(None) => break Ok(()),
@@ -87,7 +87,10 @@ unsafe fn collect(
     Ok(count)
 }
 
-fn sort(entries: &mut [*mut dirent64], compare: unsafe extern "C" fn(*mut *const dirent64, *mut *const dirent64) -> c_int) {
+fn sort(
+    entries: &mut [*mut dirent64],
+    compare: unsafe extern "C" fn(*mut *const dirent64, *mut *const dirent64) -> c_int,
+) {
     let (start, count): (*mut c_void, size_t) = (entries.as_mut_ptr().cast(), entries.len());
     let size: size_t = size_of::<*mut dirent64>();
     let compare = compare as *const c_void;

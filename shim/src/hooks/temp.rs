@@ -9,7 +9,7 @@ use crate::heap;
 use crate::init;
 use crate::raw::{self, Errno};
 use crate::real::real;
-use crate::text::{PathText, Text, bytes_of};
+use crate::text::{PATH_MAX, PathText, Text, bytes_of};
 use core::ffi::{c_char, c_int};
 use core::ptr::null_mut;
 use libc::{AT_FDCWD, FILE, O_ACCMODE, O_CREAT, O_EXCL, O_RDWR};
@@ -24,42 +24,49 @@ const TEMP_DIR: &[u8] = b"/tmp";
 /// L_tmpnam
 const TMPNAM_LEN: usize = 20;
 
-/// The six bytes of a template to fill.
-struct Blanks<'a>(&'a mut [u8]);
+/// The six bytes of a template to fill: C's memory, which calls in between read as a string.
+struct Blanks(*mut [u8; BLANKS.len()]);
 
-impl<'a> Blanks<'a> {
+impl Blanks {
     /// EINVAL: the template has none before its suffix.
     ///
     /// # Safety
-    /// `template` is a writable C string which nobody else uses for as long as the result.
-    unsafe fn of(template: *mut c_char, suffix_len: c_int) -> Result<Blanks<'a>, Errno> {
+    /// `template` is a writable C string for as long as the result is used.
+    unsafe fn of(template: *mut c_char, suffix_len: c_int) -> Result<Blanks, Errno> {
         // SAFETY: by contract.
-        let len = unsafe { bytes_of(template) }.ok_or(libc::EINVAL)?.len();
+        let path = unsafe { bytes_of(template) }.ok_or(libc::EINVAL)?;
         let suffix_len = usize::try_from(suffix_len).map_err(|_| libc::EINVAL)?;
-        let start = len.checked_sub(suffix_len).and_then(|end| end.checked_sub(BLANKS.len()));
+        let start = path.len().checked_sub(suffix_len).and_then(|end| end.checked_sub(BLANKS.len()));
         let start = start.ok_or(libc::EINVAL)?;
-        // SAFETY: inside the string, by the subtraction above.
-        let blanks = unsafe { core::slice::from_raw_parts_mut(template.add(start).cast::<u8>(), BLANKS.len()) };
-        if blanks == BLANKS { Ok(Blanks(blanks)) } else { Err(libc::EINVAL) }
+        if path.get(start..start + BLANKS.len()) != Some(BLANKS) {
+            return Err(libc::EINVAL);
+        }
+        // SAFETY: inside the string, by the check above.
+        Ok(Blanks(unsafe { template.add(start) }.cast()))
+    }
+
+    fn set(&mut self, bytes: [u8; BLANKS.len()]) {
+        // SAFETY: writable, by the contract of `of`; bytes have no alignment.
+        unsafe { self.0.write(bytes) };
     }
 
     fn fill(&mut self) {
-        let mut random = raw::random_u64();
-        for byte in self.0.iter_mut() {
-            let which = (random % LETTERS.len() as u64) as usize;
-            *byte = LETTERS.get(which).copied().unwrap_or(b'a');
-            random /= LETTERS.len() as u64;
-        }
+        self.set(random_letters());
     }
+}
 
-    fn clear(&mut self) {
-        self.0.copy_from_slice(BLANKS);
-    }
+fn random_letters() -> [u8; BLANKS.len()] {
+    let mut random = raw::random_u64();
+    BLANKS.map(|blank| {
+        let which = (random % LETTERS.len() as u64) as usize;
+        random /= LETTERS.len() as u64;
+        LETTERS.get(which).copied().unwrap_or(blank)
+    })
 }
 
 /// Fills the template until `attempt` does not say EEXIST; None: the path is not in the view.
 fn with_names<T>(
-    blanks: &mut Blanks<'_>,
+    blanks: &mut Blanks,
     mut attempt: impl FnMut() -> Result<Option<T>, Errno>,
 ) -> Result<Option<T>, Errno> {
     for _ in 0..ATTEMPTS_MAX {
@@ -67,7 +74,7 @@ fn with_names<T>(
         match attempt() {
             Err(libc::EEXIST) => {}
             Ok(None) => {
-                blanks.clear();
+                blanks.set(*BLANKS);
                 return Ok(None);
             }
             result => return result,
@@ -76,27 +83,32 @@ fn with_names<T>(
     Err(libc::EEXIST)
 }
 
-/// Goes on with the C library's call: on the template itself, or, when it leads out of the view by way of the view, on
-/// the path it leads to, whose end is the template's.
+/// Goes on with the C library's call: on the template itself, or, when it leads out of the view by way of the view,
+/// on the path that it leads to, whose end is the template's.
 ///
 /// # Safety
 /// `template` is a writable C string and `blanks` are its.
 unsafe fn beyond<T>(
     template: *mut c_char,
-    blanks: &mut Blanks<'_>,
+    blanks: &mut Blanks,
     suffix_len: c_int,
-    elsewhere: &mut PathText,
+    elsewhere: &PathText,
     real: impl FnOnce(*mut c_char) -> T,
 ) -> T {
-    let end = elsewhere.as_bytes().len().checked_sub(suffix_len.max(0) as usize);
+    let path = elsewhere.as_bytes();
+    let end = path.len().checked_sub(suffix_len.max(0) as usize);
     let Some(start) = end.and_then(|end| end.checked_sub(BLANKS.len())) else { return real(template) };
-    // The random name of the attempt that went there is put back to blanks.
-    let mut path: PathText = PathText::from_parts(&[elsewhere.as_bytes().get(..start).unwrap_or(b"")]);
-    path.push(BLANKS);
-    path.push(elsewhere.as_bytes().get(start + BLANKS.len()..).unwrap_or(b""));
-    let result = real(path.as_ptr().cast_mut());
-    if let Some(name) = path.as_bytes().get(start..start + BLANKS.len()) {
-        blanks.0.copy_from_slice(name);
+    let mut copy = [0u8; PATH_MAX];
+    if let Some(to) = copy.get_mut(..path.len()) {
+        to.copy_from_slice(path);
+    }
+    // The random name of the attempt that went there becomes blank again.
+    if let Some(name) = copy.get_mut(start..start + BLANKS.len()) {
+        name.copy_from_slice(BLANKS);
+    }
+    let result = real(copy.as_mut_ptr().cast());
+    if let Some(name) = copy.get(start..).and_then(|name| name.first_chunk()) {
+        blanks.set(*name);
     }
     result
 }
@@ -131,7 +143,7 @@ unsafe fn make_file(
         Ok(Some(fd)) => fd,
         Ok(None) => {
             // SAFETY: by contract.
-            let fd = unsafe { beyond(template, &mut blanks, suffix_len, &mut elsewhere, real) };
+            let fd = unsafe { beyond(template, &mut blanks, suffix_len, &elsewhere, real) };
             fds::forget(fd);
             fd
         }
@@ -209,7 +221,7 @@ hook! {
             Ok(Some(())) => template,
             Ok(None) => {
                 // SAFETY: C's argument.
-                let made = unsafe { beyond(template, &mut blanks, 0, &mut elsewhere, real) };
+                let made = unsafe { beyond(template, &mut blanks, 0, &elsewhere, real) };
                 if made.is_null() { made } else { template }
             }
             Err(errno) => {
@@ -226,7 +238,7 @@ hook! {
 /// `template` is a writable C string and `blanks` are its.
 unsafe fn unused_name(
     template: *const c_char,
-    blanks: &mut Blanks<'_>,
+    blanks: &mut Blanks,
     elsewhere: &mut PathText,
 ) -> Result<Option<()>, Errno> {
     // SAFETY: by contract.
@@ -252,7 +264,7 @@ hook! {
             Blanks::of(template, 0).and_then(|mut blanks| {
                 let found = unused_name(template, &mut blanks, &mut elsewhere)?;
                 if found.is_none() {
-                    let made = beyond(template, &mut blanks, 0, &mut elsewhere, real);
+                    let made = beyond(template, &mut blanks, 0, &elsewhere, real);
                     // SAFETY: mktemp returns its argument.
                     if *made == 0 {
                         return Err(errno::get());
@@ -284,19 +296,19 @@ fn is_dir(dir: &[u8]) -> bool {
 
 /// DIR/PREFIXxxxxxx that nothing has, in the view or outside.
 fn unused_in(dir: &[u8], prefix: &[u8]) -> Result<PathText, Errno> {
+    let trimmed = dir.iter().rposition(|byte| *byte != b'/').map_or(1, |last| last + 1);
+    let dir = dir.get(..trimmed).unwrap_or(dir);
     let mut path: PathText = PathText::from_parts(&[dir, b"/", prefix.get(..5).unwrap_or(prefix), BLANKS]);
     if path.overflowed() {
         return Err(libc::ENAMETOOLONG);
     }
     let start = path.as_bytes().len() - BLANKS.len();
-    let mut blanks = *BLANKS;
     // SAFETY: all fields are integers, for which zero is a value.
     let mut stat: libc::stat = unsafe { core::mem::zeroed() };
     let before = errno::get();
     for _ in 0..ATTEMPTS_MAX {
-        Blanks(&mut blanks).fill();
         path.truncate(start);
-        path.push(&blanks);
+        path.push(&random_letters());
         // SAFETY: a C string and a struct of our own.
         if unsafe { super::stat::lstat(path.as_ptr(), &mut stat) } != 0 {
             return match errno::get() {
@@ -319,8 +331,8 @@ hook! {
         // SAFETY: C's arguments.
         let (dir, prefix) = unsafe { (bytes_of(dir), bytes_of(prefix)) };
         let prefix = prefix.filter(|prefix| !prefix.is_empty()).unwrap_or(b"file");
-        let from_environment = envp::get("TMPDIR").filter(|_| !raw::is_set_user_id());
-        let places = [from_environment, dir, Some(TEMP_DIR)];
+        // A set-user-id program would have to distrust the variable, but the loader preloads nothing there.
+        let places = [envp::get("TMPDIR"), dir, Some(TEMP_DIR)];
         let place = places.into_iter().flatten().find(|dir| is_dir(dir));
         let name = place.ok_or(libc::ENOENT).and_then(|dir| unused_in(dir, prefix));
         name.and_then(|name| heap::c_string(name.as_bytes())).unwrap_or_else(|errno| {
@@ -335,7 +347,8 @@ fn temp_dir_inside() -> bool {
     let path: Text<8> = Text::from_parts(&[TEMP_DIR]);
     let mut elsewhere = PathText::new();
     // SAFETY: a C string of our own.
-    init::in_view() && matches!(unsafe { route(AT_FDCWD, path.as_ptr(), true, &mut elsewhere) }, Ok(Routed::View(_)))
+    init::in_view()
+        && matches!(unsafe { route(AT_FDCWD, path.as_ptr(), true, &mut elsewhere) }, Ok(Routed::View(_)))
 }
 
 struct Name(core::cell::UnsafeCell<[c_char; TMPNAM_LEN]>);
@@ -384,10 +397,9 @@ macro_rules! tmpfile_hooks {
                 if !temp_dir_inside() {
                     return real!($name() -> *mut FILE);
                 }
-                let mut path: PathText = PathText::from_parts(&[TEMP_DIR, b"/tmpf", BLANKS]);
-                path.push(b"");
-                let template = path.as_ptr().cast_mut();
-                // SAFETY: a text of our own, which keeps its length.
+                let mut path = *b"/tmp/tmpfXXXXXX\0";
+                let template: *mut c_char = path.as_mut_ptr().cast();
+                // SAFETY: a string of our own.
                 let fd = unsafe { mkstemp(template) };
                 if fd < 0 {
                     return null_mut();

@@ -1,0 +1,121 @@
+//! `vrift doctor`: checks what this machine must offer.
+
+use super::host;
+use super::output::{Colour, Output};
+use crate::error::{CliError, Result};
+use crate::install;
+use crate::places::Places;
+use crate::probe::PROBE;
+use crate::session::Session;
+use clap::Args;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use vrift_protocol::admin::{AdminReply, AdminRequest, Check};
+use vrift_protocol::names;
+
+/// Checks this machine and the installation, one line each, with the remedy; exit code 1 if something fails
+#[derive(Args, Debug)]
+pub struct Doctor {
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Doctor {
+    pub fn run(self, quiet: bool) -> Result<u8> {
+        let mut checks = host::checks();
+        checks.push(installed("vriftd", install::daemon_binary()));
+        checks.push(installed("preload library", install::shim_library()));
+        checks.push(preload_works());
+        match Places::prepare() {
+            Ok(places) => {
+                checks.extend(host::folder_checks(&places));
+                checks.extend(daemon_checks(quiet));
+            }
+            Err(error) => checks.push(failed("state folder", &error)),
+        }
+        let failed = checks.iter().any(|check| !check.ok);
+        let mut out = Output::new();
+        if self.json {
+            out.json(&checks)?;
+        } else {
+            checks.iter().try_for_each(|check| print(&mut out, check))?;
+        }
+        out.finish()?;
+        Ok(u8::from(failed))
+    }
+}
+
+fn print(out: &mut Output, check: &Check) -> Result<()> {
+    let mark = match check.ok {
+        true => out.paint(Colour::Green, "ok  "),
+        false => out.paint(Colour::Red, "FAIL"),
+    };
+    let remedy = check.remedy.as_ref().map_or_else(String::new, |remedy| format!(" -- {remedy}"));
+    out.line(&format!("{mark} {}: {}{remedy}", check.name, check.detail))
+}
+
+/// An error as a line, with its next step as the remedy.
+fn failed(name: &str, error: &CliError) -> Check {
+    let remedy = Some(error.hint()).filter(|hint| !hint.is_empty());
+    Check { name: name.into(), ok: false, detail: error.to_string().replace('\n', "; "), remedy }
+}
+
+fn installed(name: &str, found: Result<std::path::PathBuf>) -> Check {
+    match found {
+        Ok(path) => {
+            Check { name: name.into(), ok: true, detail: crate::text::escape_path(&path), remedy: None }
+        }
+        Err(error) => failed(name, &error),
+    }
+}
+
+/// Starts a process with the library and asks it whether it has it.
+fn preload_works() -> Check {
+    let name = "preload";
+    let check = |shim: &Path| -> Result<Check> {
+        let own = install::own_binary()?;
+        let output = Command::new(&own)
+            .arg(PROBE)
+            .env(names::ENV_PRELOAD, shim)
+            .env_remove(names::ENV_VIEW)
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|source| CliError::Spawn { path: own, source })?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        let detail = match output.status.success() {
+            true => "the library is loaded into a child process".to_string(),
+            false => format!(
+                "the library is not loaded into a child process ({}) {}",
+                output.status,
+                said.lines().next().unwrap_or_default()
+            ),
+        };
+        let remedy = (!output.status.success())
+            .then(|| "check /etc/ld.so.preload, security modules and a noexec mount".to_string());
+        Ok(Check { name: name.into(), ok: output.status.success(), detail, remedy })
+    };
+    install::shim_library().and_then(|shim| check(&shim)).unwrap_or_else(|error| failed(name, &error))
+}
+
+fn daemon_checks(quiet: bool) -> Vec<Check> {
+    let mut checks = Vec::new();
+    let mut session = match Session::open(quiet) {
+        Ok(session) => session,
+        Err(error) => return vec![failed("daemon", &error)],
+    };
+    let asked = session.ask(&AdminRequest::Doctor, &mut |reply| {
+        if let AdminReply::Checks(some) = reply {
+            checks.extend_from_slice(some);
+        }
+    });
+    match asked {
+        Ok(_) => checks.insert(0, answers()),
+        Err(error) => checks.push(failed("daemon", &error)),
+    }
+    checks
+}
+
+fn answers() -> Check {
+    Check { name: "daemon".into(), ok: true, detail: "answers at its socket".into(), remedy: None }
+}
