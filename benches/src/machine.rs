@@ -39,7 +39,7 @@ pub fn describe(dir: &Path) -> Machine {
             / 1024,
         kernel: fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_string(),
         system: field("/etc/os-release", "PRETTY_NAME").trim_matches('"').to_string(),
-        file_system: first_line(Command::new("stat").args(["-f", "-c", "%T"]).arg(dir)),
+        file_system: first_line(Command::new("findmnt").args(["-n", "-o", "FSTYPE", "-T"]).arg(dir)),
         compiler: first_line(Command::new("cc").arg("--version")),
         vrift: first_line(Command::new(crate::playground::bin_dir().join("vrift")).arg("--version")),
     }

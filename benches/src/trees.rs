@@ -17,19 +17,24 @@ pub fn measure(playground: &Playground, pairs: u32) -> Result<Vec<Row>> {
     make(&project, FILES, 4096)?;
     let copy = playground.path("copy");
     let mut first = Row::new("first ingest of 10,000 files", "s", "-").against("cp -a");
+    let mut stored = Row::new("the same, until it is on the device", "s", "-").against("cp -a; sync -f");
     let mut again = Row::new("ingest again, nothing changed", "s", "-").against("first ingest");
     for _ in 0..pairs {
         remove_tree(&copy)?;
         let copied = playground.measure(Command::new("cp").arg("-a").arg(&project).arg(&copy))?;
+        let synced = playground.measure(Command::new("sync").arg("-f").arg(&copy))?;
         playground.fresh()?;
         // The start of the daemon is no part of it.
         playground.measure(&mut playground.vrift(&project, &["daemon", "start"]))?;
         let taken = playground.measure(&mut playground.vrift(&project, &["ingest"]))?;
+        // A run syncs at its end; one that does nothing does that alone.
+        let kept = playground.measure(&mut playground.in_view(&project, Path::new("true"), &[]))?;
         let retaken = playground.measure(&mut playground.vrift(&project, &["ingest"]))?;
         first.push(copied.wall_s, taken.wall_s);
+        stored.push(copied.wall_s + synced.wall_s, taken.wall_s + kept.wall_s);
         again.push(taken.wall_s, retaken.wall_s);
     }
-    Ok(vec![first, again])
+    Ok(vec![first, stored, again])
 }
 
 /// A tree of files with different bytes, about `size_bytes` long each.

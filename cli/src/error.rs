@@ -1,6 +1,7 @@
 //! What can go wrong for a command: each error has a class, which is its exit code, and a next step.
 
 use crate::text::escape_path;
+use nix::errno::Errno;
 use std::io;
 use std::path::PathBuf;
 use vrift_protocol::admin::Failure;
@@ -98,11 +99,15 @@ impl CliError {
             }
             CliError::Unpreloadable { .. } => "install vrift under another path".into(),
             CliError::Spawn { .. } => "check the installation: vrift doctor".into(),
-            CliError::NotStarted { log, .. } | CliError::NotStopped { log, .. } => {
-                format!("its log is {}; vrift doctor checks the rest", escape_path(log))
-            }
+            CliError::NotStarted { log, .. } | CliError::NotStopped { log, .. } => match log.is_file() {
+                true => format!("its log is {}; vrift doctor checks the rest", escape_path(log)),
+                false => "vrift doctor checks what it needs".to_string(),
+            },
             CliError::Runtime { .. } => "set XDG_RUNTIME_DIR to a folder that you may write".into(),
             CliError::Version { .. } => "end it with: vrift daemon stop".into(),
+            CliError::Client(ClientError::Connect { source: Errno::ENAMETOOLONG, .. }) => {
+                "set XDG_RUNTIME_DIR to a folder with a shorter path".into()
+            }
             CliError::Client(_) | CliError::Unexpected { .. } => {
                 "what happened is in: vrift daemon logs".into()
             }

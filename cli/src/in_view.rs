@@ -39,7 +39,11 @@ pub fn become_command(args: &[OsString]) -> u8 {
 pub fn explain(program: &OsStr, error: &io::Error) -> u8 {
     let name = crate::text::escape(program.as_bytes());
     let is_path = program.as_bytes().contains(&b'/');
-    let errno = error.raw_os_error().map(Errno::from_raw);
+    // execvp(3) says EACCES too when it was not allowed to look into one of PATH's folders.
+    let errno = match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EACCES) if !is_path && !is_somewhere_in_path(program) => Some(Errno::ENOENT),
+        errno => errno,
+    };
     match errno {
         Some(Errno::ENOENT) if is_path && Path::new(program).is_file() => {
             eprintln!("vrift: {name}: its interpreter was not found");
@@ -51,4 +55,9 @@ pub fn explain(program: &OsStr, error: &io::Error) -> u8 {
         None => eprintln!("vrift: {name}: {error}"),
     }
     if matches!(errno, Some(Errno::ENOENT | Errno::ENOTDIR)) { NOT_FOUND } else { NOT_EXECUTABLE }
+}
+
+fn is_somewhere_in_path(name: &OsStr) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|dir| dir.join(name).symlink_metadata().is_ok())
 }

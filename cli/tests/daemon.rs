@@ -3,7 +3,7 @@
 mod common;
 use common::{Vrift, assert_refused, stdout};
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
 #[test]
@@ -36,16 +36,17 @@ fn a_home_that_cannot_be_used_is_named() {
     }
 }
 
-/// A copy of vrift in a folder of its own, with this script beside it as the daemon.
+/// A copy of vrift in a folder of its own, with this script beside it as the daemon. Both are written by
+/// other processes: a writable fd of this one, inherited by what another test starts meanwhile, would make
+/// executing them fail with ETXTBSY.
 fn installed_with(vrift: &Vrift, daemon: &str) -> PathBuf {
     let bin = vrift.dir.path().join("bin");
-    fs::create_dir(&bin).unwrap();
-    let own = bin.join("vrift");
-    fs::copy(env!("CARGO_BIN_EXE_vrift"), &own).unwrap();
-    let script = bin.join("vriftd");
-    fs::write(&script, format!("#!/bin/sh\n{daemon}\n")).unwrap();
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
-    own
+    let made = std::process::Command::new("sh")
+        .args(["-ec", r#"mkdir "$1"; cp "$2" "$1/vrift"; printf '#!/bin/sh\n%s\n' "$3" >"$1/vriftd"; chmod 755 "$1/vriftd""#])
+        .args(["sh", bin.to_str().unwrap(), env!("CARGO_BIN_EXE_vrift"), daemon])
+        .status();
+    assert!(made.unwrap().success());
+    bin.join("vrift")
 }
 
 fn start_with(vrift: &Vrift, daemon: &str) -> std::process::Output {

@@ -41,3 +41,22 @@ fn what_is_not_found_is_127_and_what_cannot_be_executed_126() {
         assert_eq!(common::stderr(&output).lines().count(), 1);
     }
 }
+
+#[test]
+fn a_folder_of_path_that_may_not_be_searched_does_not_turn_not_found_into_not_allowed() {
+    let vrift = Vrift::new();
+    // Closed for all but root.
+    let closed = vrift.dir.path().join("closed");
+    fs::create_dir(&closed).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
+    let path = format!("{}:/bin", closed.display());
+    let output = vrift.command().env("PATH", &path).args(["__exec", "", "no-such-command"]).output().unwrap();
+    assert_refused(&output, 127, "no-such-command: command not found");
+    // Found, but not executable.
+    let open = vrift.dir.path().join("open");
+    fs::create_dir(&open).unwrap();
+    fs::write(open.join("plain"), "x").unwrap();
+    let path = format!("{}:/bin", open.display());
+    let output = vrift.command().env("PATH", &path).args(["__exec", "", "plain"]).output().unwrap();
+    assert_refused(&output, 126, "plain: permission denied");
+}

@@ -9,6 +9,7 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use std::ffi::OsStr;
 use std::fs;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -17,11 +18,19 @@ use vrift_manifest::types::{S_IFDIR, S_IFMT};
 use vrift_manifest::{Content, VnodeNo};
 use vrift_protocol::VnodeReply;
 
-/// A real folder for a virtual directory, and an `O_PATH` fd of it.
+/// A real folder for a virtual directory, and an `O_PATH` fd of it; for a symlink, a real one in the staging
+/// folder, for those who open the link itself.
 pub fn mirror(daemon: &Daemon, call: &Call) -> Answer {
     let vnode = call.vnode();
     // Under the lock, so that an rmdir cannot come between the check and the mkdir.
     let spaces = daemon.spaces();
+    if let Some(target) = spaces.get(call.workspace)?.index.target(vnode) {
+        let path = daemon.folders.staging(call.workspace, vnode.0);
+        return match std::os::unix::fs::symlink(OsStr::from_bytes(&target), path) {
+            Err(error) if errno_of(&error) != Errno::EEXIST => Err(errno_of(&error)),
+            _ => Ok((VnodeReply { vnode: vnode.0.into(), ..VnodeReply::default() }, None)),
+        };
+    }
     let path = mirror_folder(daemon, spaces.get(call.workspace)?, vnode)?;
     let fd = open(&path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
     drop(spaces);
@@ -49,15 +58,45 @@ pub fn mirror_folder(
     Ok(path)
 }
 
-/// Makes a sealed vnode's bytes available in the hot tier. ENOENT: it is not sealed (any more).
-pub fn materialise(daemon: &Daemon, call: &Call) -> Result<VnodeNo, Errno> {
+/// Makes a sealed vnode's bytes available in the hot tier, under the vnode's own name. ENOENT: it is not sealed
+/// (any more). On a full disk the answer carries the bytes in memory: reading needs no space.
+pub fn materialise(daemon: &Daemon, call: &Call) -> Answer {
     let attr = daemon.spaces().get(call.workspace)?.index.attr(call.vnode()).ok_or(Errno::ENOENT)?;
     let Content::Sealed(hash) = attr.content else { return Err(Errno::ENOENT) };
-    daemon.cas.materialise(&BlobHash(hash)).map_err(|error| {
-        tracing::error!(vnode = attr.vnode.0, %error, "sealed bytes cannot be had");
-        cas_errno(&error)
+    let hash = BlobHash(hash);
+    let reply = VnodeReply { vnode: attr.vnode.0.into(), ..VnodeReply::default() };
+    let named = daemon.cas.materialise(&hash).map_err(|error| (cas_errno(&error), error.to_string()));
+    let named = named.and_then(|blob| {
+        link_over(daemon, &blob, &vnode_name(&blob, attr.vnode))
+            .map_err(|error| (errno_of(&error), error.to_string()))
+    });
+    match named {
+        Ok(()) => Ok((reply, None)),
+        Err((Errno::ENOSPC | Errno::EDQUOT, _)) => Ok((reply, Some(in_memory(daemon, &hash)?))),
+        Err((errno, error)) => {
+            tracing::error!(vnode = attr.vnode.0, error, "sealed bytes cannot be had");
+            Err(errno)
+        }
+    }
+}
+
+/// hot/HH/HASH.VNODE
+pub fn vnode_name(blob: &Path, vnode: VnodeNo) -> PathBuf {
+    let mut name = blob.as_os_str().to_owned();
+    name.push(format!(".{:016x}", vnode.0));
+    PathBuf::from(name)
+}
+
+/// A read-only fd of a blob's bytes in anonymous memory.
+fn in_memory(daemon: &Daemon, hash: &BlobHash) -> Result<OwnedFd, Errno> {
+    let memory = nix::sys::memfd::memfd_create("vrift-blob", nix::sys::memfd::MFdFlags::MFD_CLOEXEC)?;
+    let mut file = fs::File::from(memory);
+    daemon.store.read_blob(hash, &mut file).map_err(|error| {
+        tracing::error!(%error, "sealed bytes cannot be had");
+        Errno::EIO
     })?;
-    Ok(attr.vnode)
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    open(path.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
 }
 
 /// `mirror/WS/DIR/NAME` becomes a hard link to the vnode's sealed bytes.

@@ -133,6 +133,9 @@ impl Daemon {
                 if is_new {
                     self.new_bytes.fetch_add(sealed.size_bytes, Ordering::Relaxed);
                 }
+                // The name by which readers open it, so that the first of them need not ask for it.
+                let blob = self.cas.hot_path(&sealed.hash);
+                let _ = fs::hard_link(&blob, crate::real_things::vnode_name(&blob, vnode));
                 if !sealed.adopted {
                     let _ = self.cas.remove_staging(workspace, vnode.0);
                 }

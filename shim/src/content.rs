@@ -19,12 +19,18 @@ pub fn mirror(vnode: VnodeNo) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Has the daemon put a sealed file's bytes into the hot tier.
-pub fn materialise(vnode: VnodeNo) -> Result<(), Errno> {
+/// Has the daemon put a sealed file's bytes into the hot tier. Where there is no room for them it gives an fd
+/// of the bytes in memory instead.
+fn materialise(vnode: VnodeNo, cloexec: bool) -> Result<Option<c_int>, Errno> {
     let mut request = Request::new(Op::Materialise);
     request.body.vnode = U64::new(vnode.0);
-    close_passed(request.send()?.1);
-    Ok(())
+    request.cloexec = cloexec;
+    match request.send() {
+        Ok((_, fd)) => Ok(fd),
+        // It is not sealed any more, or not there.
+        Err(libc::ENOENT) => Err(libc::ESTALE),
+        Err(errno) => Err(errno),
+    }
 }
 
 fn close_passed(fd: Option<c_int>) {
@@ -36,11 +42,21 @@ fn close_passed(fd: Option<c_int>) {
 /// Opens a vnode without writing to it. ESTALE: what was found is no longer there, resolve again.
 pub fn open_readable(attr: &Attr, flags: c_int) -> Result<c_int, Errno> {
     const NOT_FOR_REAL: c_int = libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW;
-    let flags = flags & !NOT_FOR_REAL;
     let mut path = PathText::new();
     match (attr.mode & S_IFMT, attr.content) {
-        (S_IFDIR, _) => {
-            view::mirror_path_into(attr.vnode, &mut path)?;
+        (S_IFDIR | S_IFLNK, _) => {
+            // Both have a real one that the daemon makes on demand.
+            let is_link = attr.mode & S_IFMT == S_IFLNK;
+            if is_link && flags & libc::O_PATH == 0 {
+                return Err(libc::ELOOP);
+            }
+            let flags = if is_link {
+                view::staging_path_into(attr.vnode, &mut path)?;
+                flags | libc::O_NOFOLLOW
+            } else {
+                view::mirror_path_into(attr.vnode, &mut path)?;
+                flags & !NOT_FOR_REAL
+            };
             match raw::open(path.as_c_str(), flags) {
                 Err(libc::ENOENT) => {
                     mirror(attr.vnode)?;
@@ -49,19 +65,15 @@ pub fn open_readable(attr: &Attr, flags: c_int) -> Result<c_int, Errno> {
                 result => result,
             }
         }
-        (S_IFLNK, _) => Err(libc::ELOOP),
         (_, Content::Sealed(hash)) => {
-            view::hot_path_into(&hash, &mut path)?;
-            // Others may have the blob open with another owner: never refused for its access time.
-            let flags = flags & !libc::O_NOATIME;
+            view::hot_path_into(&hash, attr.vnode, &mut path)?;
+            // The blob's owner is the daemon's user, whatever the vnode's is: O_NOATIME could be refused.
+            let flags = flags & !NOT_FOR_REAL & !libc::O_NOATIME;
             match raw::open(path.as_c_str(), flags) {
-                Err(libc::ENOENT) => match materialise(attr.vnode) {
-                    Ok(()) => match raw::open(path.as_c_str(), flags) {
-                        Err(libc::ENOENT) => Err(libc::ESTALE),
-                        result => result,
-                    },
-                    Err(libc::ENOENT) => Err(libc::ESTALE),
-                    Err(errno) => Err(errno),
+                Err(libc::ENOENT) => match materialise(attr.vnode, flags & libc::O_CLOEXEC != 0)? {
+                    Some(fd) => Ok(fd),
+                    None => raw::open(path.as_c_str(), flags)
+                        .map_err(|errno| if errno == libc::ENOENT { libc::ESTALE } else { errno }),
                 },
                 result => result,
             }
@@ -69,7 +81,7 @@ pub fn open_readable(attr: &Attr, flags: c_int) -> Result<c_int, Errno> {
         // Staged files, fifos and other nodes have a real one in the staging folder.
         (_, Content::Staged | Content::None) => {
             view::staging_path_into(attr.vnode, &mut path)?;
-            match raw::open(path.as_c_str(), flags) {
+            match raw::open(path.as_c_str(), flags & !NOT_FOR_REAL) {
                 Err(libc::ENOENT) => Err(libc::ESTALE),
                 result => result,
             }

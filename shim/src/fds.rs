@@ -4,7 +4,7 @@
 
 use crate::init;
 use crate::raw::{self, Errno};
-use crate::text::{PathText, Text, parse_hash, parse_hex16};
+use crate::text::{PathText, Text, parse_hex16};
 use crate::view;
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -73,7 +73,7 @@ pub fn identify(fd: c_int) -> FdKind {
 
 /// As [`identify`], when the kernel's stat of the fd is known already.
 pub fn identify_with(fd: c_int, stat: &libc::stat) -> FdKind {
-    if !matches!(stat.st_mode & libc::S_IFMT, libc::S_IFREG | libc::S_IFDIR | libc::S_IFIFO)
+    if !matches!(stat.st_mode & libc::S_IFMT, libc::S_IFREG | libc::S_IFDIR | libc::S_IFIFO | libc::S_IFLNK)
         || stat.st_dev != view::home_device()
     {
         return FdKind::Outside;
@@ -116,7 +116,7 @@ fn from_name(fd: c_int) -> Result<FdKind, Errno> {
 }
 
 /// The vnode that a real path below the state folder stands for: a mirror folder or an exec link in it, a
-/// staging file, or a sealed blob (then the first vnode with these bytes).
+/// staging file, or a vnode's name of a sealed blob.
 pub fn vnode_of_real_path(path: &[u8]) -> Result<Option<VnodeNo>, Errno> {
     if let Some(vnode) = mirror_vnode(path)? {
         return Ok(Some(vnode));
@@ -125,8 +125,8 @@ pub fn vnode_of_real_path(path: &[u8]) -> Result<Option<VnodeNo>, Errno> {
         return Ok(parse_hex16(name).map(VnodeNo));
     }
     if let Some(name) = path.strip_prefix(view::hot_prefix()?.as_bytes()) {
-        let Some(hash) = name.get(3..).and_then(parse_hash) else { return Ok(None) };
-        return view::read(|reader| reader.find_sealed(&hash));
+        // HH/HASH.VNODE
+        return Ok(name.get(3 + 64 + 1..).and_then(parse_hex16).map(VnodeNo));
     }
     Ok(None)
 }

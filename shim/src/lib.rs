@@ -18,6 +18,7 @@ mod envp;
 mod exec_image;
 mod exec_prep;
 mod fds;
+mod fts_entry;
 mod heap;
 pub mod hooks;
 mod init;

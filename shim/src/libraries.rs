@@ -186,7 +186,7 @@ fn is_linked(folder: VnodeNo, name: &[u8], content: &Content) -> Result<bool, Er
     let mut path = PathText::new();
     link_path(folder, name, &mut path)?;
     let Ok(link) = raw::stat(path.as_c_str()) else { return Ok(false) };
-    view::hot_path_into(hash, &mut path)?;
+    view::blob_path_into(hash, &mut path)?;
     Ok(raw::stat(path.as_c_str()).is_ok_and(|blob| blob.st_ino == link.st_ino))
 }
 

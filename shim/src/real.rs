@@ -33,6 +33,7 @@ symbols! {
     getdents64
     scandir scandir64 scandirat scandirat64 glob glob64 ftw ftw64 nftw nftw64
     fts_open fts_read fts_children fts_set fts_close
+    fts64_open fts64_read fts64_children fts64_set fts64_close
     readlink readlinkat __readlink_chk __readlinkat_chk
     realpath __realpath_chk canonicalize_file_name
     getcwd __getcwd_chk getwd __getwd_chk get_current_dir_name chdir fchdir

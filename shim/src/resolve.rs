@@ -144,13 +144,14 @@ pub fn resolve_bytes(
 ) -> Result<Place, Errno> {
     let mut joined = PathText::new();
     let view = init::settings().view.as_bytes();
+    let given_len = path.len();
     let (path, start) = match start_of(dirfd, path, &mut joined)? {
         Start::Outside => return Ok(Place::Outside),
         Start::At(vnode) => (path, vnode),
         Start::View { skip } => (&path[skip..], ROOT),
         Start::Joined => (below(joined.as_bytes(), view).unwrap_or(b""), ROOT),
     };
-    if path.len() >= PATH_MAX {
+    if given_len >= PATH_MAX {
         return Err(libc::ENAMETOOLONG);
     }
     view::count(vrift_protocol::counters::LOOKUPS);

@@ -134,18 +134,6 @@ pub fn parse_hex16(digits: &[u8]) -> Option<u64> {
     digits.iter().try_fold(0u64, |number, digit| Some(number << 4 | u64::from(hex_digit(*digit)?)))
 }
 
-/// The bytes that 64 hex digits stand for.
-pub fn parse_hash(digits: &[u8]) -> Option<[u8; 32]> {
-    if digits.len() != 64 {
-        return None;
-    }
-    let mut hash = [0; 32];
-    for (pair, byte) in digits.chunks_exact(2).zip(&mut hash) {
-        *byte = hex_digit(pair[0])? << 4 | hex_digit(pair[1])?;
-    }
-    Some(hash)
-}
-
 fn hex_digit(digit: u8) -> Option<u8> {
     match digit {
         b'0'..=b'9' => Some(digit - b'0'),

@@ -217,14 +217,22 @@ fn under_workspace(dir: &str, path: &mut PathText) -> Result<(), Errno> {
     Ok(())
 }
 
-/// HOME/hot/HH/HASH
-pub fn hot_path_into(hash: &[u8; 32], path: &mut PathText) -> Result<(), Errno> {
+/// HOME/hot/HH/HASH: the blob under its own name.
+pub fn blob_path_into(hash: &[u8; 32], path: &mut PathText) -> Result<(), Errno> {
     let mut digits = [0u8; 64];
     hex(hash, &mut digits);
     under_home(names::HOT_DIR, path)?;
     path.push(&digits[..2]);
     path.push(b"/");
     path.push(&digits);
+    Ok(())
+}
+
+/// HOME/hot/HH/HASH.VNODE: a vnode's own name of its sealed bytes, so that an fd of them names the vnode.
+pub fn hot_path_into(hash: &[u8; 32], vnode: VnodeNo, path: &mut PathText) -> Result<(), Errno> {
+    blob_path_into(hash, path)?;
+    path.push(b".");
+    path.push_hex16(vnode.0);
     Ok(())
 }
 

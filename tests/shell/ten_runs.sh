@@ -15,9 +15,12 @@ one() {
     : >"$T/in/in.$n" # one that failed to start must not keep the others waiting
 }
 
+# One line a daemon: the serving processes, not the supervisor that each has as its parent.
 daemons() {
     for process in /proc/[0-9]*; do
         [ "$(cat "$process/comm" 2>/dev/null)" = vriftd ] || continue
+        parent=$(sed -n 's/^PPid:[[:space:]]*//p' "$process/status")
+        [ "$(cat "/proc/$parent/comm" 2>/dev/null)" = vriftd ] || continue
         cat "$process/environ" "$process/cmdline" 2>/dev/null | tr '\0' '\n' | grep -qF "$VRIFT_HOME" && echo "$process"
     done
 }

@@ -61,10 +61,10 @@ fn main() -> ExitCode {
     let result = match Args::parse().command {
         Command::Build => build::run(),
         Command::Demo => demo::run(),
-        Command::Test { long } => suite::test(long),
+        Command::Test { long } => return exit_code(suite::test(long)),
         Command::Bench { args } => bench::run(&args),
         Command::Install { prefix } => install::run(&prefix),
-        Command::Tidy { advisories } => suite::tidy(advisories),
+        Command::Tidy { advisories } => return exit_code(suite::tidy(advisories)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -73,4 +73,8 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn exit_code(passed: bool) -> ExitCode {
+    if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -30,7 +30,10 @@ impl Doctor {
         match Places::prepare() {
             Ok(places) => {
                 checks.extend(host::folder_checks(&places));
-                checks.extend(daemon_checks(quiet));
+                // Both look at limits and space: said once, unless the daemon sees what fails.
+                let known: Vec<String> = checks.iter().map(|check| check.name.clone()).collect();
+                let new = |check: &Check| !check.ok || !known.contains(&check.name);
+                checks.extend(daemon_checks(quiet).into_iter().filter(new));
             }
             Err(error) => checks.push(failed("state folder", &error)),
         }

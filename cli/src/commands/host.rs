@@ -62,7 +62,7 @@ fn fd_limit() -> Check {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((0, 0));
     let detail = format!("{soft} open files, the daemon raises it to {hard}");
     check(
-        "fd limit",
+        "fds",
         hard >= FDS_MIN,
         detail,
         &format!("raise it to {FDS_MIN} or more: ulimit -Hn, limits.conf(5)"),
@@ -143,7 +143,7 @@ fn file_system(path: &Path) -> String {
 fn free_space(home: &Path) -> Check {
     let free = statvfs(home).map_or(0, |stat| stat.blocks_available() * stat.fragment_size());
     let remedy = format!("free at least {}, or set VRIFT_HOME to a larger file system", size(FREE_BYTES_MIN));
-    check("free space", free >= FREE_BYTES_MIN, format!("{} for the state folder", size(free)), &remedy)
+    check("space", free >= FREE_BYTES_MIN, format!("{} for the state folder", size(free)), &remedy)
 }
 
 /// Programs of the view are started from the state folder.

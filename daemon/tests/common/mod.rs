@@ -2,6 +2,7 @@
 //! preload library sends them.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{
     AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, connect, recvmsg, send,
@@ -14,6 +15,7 @@ use std::io::{IoSliceMut, Read};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use vrift_protocol::admin::{AdminReply, AdminRequest, Change, Entry, Taken, Target, View};
@@ -24,6 +26,9 @@ use zerocopy::{FromBytes, IntoBytes};
 
 /// Longest wait for anything that should happen at once.
 pub const SOON: Duration = Duration::from_secs(10);
+
+/// Held while a child is started that inherits something.
+static SPAWN: Mutex<()> = Mutex::new(());
 
 /// A temporary state folder, runtime folder and project, and the daemon in them.
 pub struct World {
@@ -62,12 +67,18 @@ impl World {
 
     /// Starts the daemon as the command line does: what it said on its ready fd.
     pub fn start_with_ready(&self) -> (Child, String) {
-        let (ready, theirs) = nix::unistd::pipe().unwrap();
-        nix::fcntl::fcntl(&ready, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC)).unwrap();
+        let (ready, theirs) = nix::unistd::pipe2(OFlag::O_CLOEXEC).unwrap();
         let mut command = self.command();
         command.arg("--ready-fd").arg(theirs.as_raw_fd().to_string());
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        drop(theirs);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let child = {
+            // A daemon that another test starts at this moment must not inherit it.
+            let _one = SPAWN.lock().unwrap_or_else(PoisonError::into_inner);
+            fcntl(&theirs, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
+            let child = command.spawn().unwrap();
+            drop(theirs);
+            child
+        };
         let mut said = String::new();
         File::from(ready).read_to_string(&mut said).unwrap();
         (child, said)

@@ -58,6 +58,8 @@ pub fn on_fd(
     }
     match held(fd) {
         Ok(Held::NotOurs) => real(),
+        // What is left of it is the file being written, if this fd may write; a sealed blob is not touched.
+        Ok(Held::Gone) if is_writable(fd) => real(),
         Ok(Held::Gone) => 0,
         Ok(Held::Here(attr)) => match apply(&attr).and_then(Request::send) {
             Ok(_) | Err(libc::ENOENT) => 0,

@@ -10,7 +10,7 @@ use core::ffi::{c_char, c_int, c_void};
 use libc::{DIR, dirent64, size_t, stat as Stat};
 
 /// Take the functions in the struct instead of the system's.
-const GLOB_ALTDIRFUNC: c_int = 1 << 6;
+const GLOB_ALTDIRFUNC: c_int = 1 << 9;
 
 /// glibc's glob_t; with 64-bit offsets everywhere, glob64_t is the same.
 #[repr(C)]

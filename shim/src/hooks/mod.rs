@@ -9,6 +9,7 @@ pub mod dl;
 pub mod env;
 pub mod exec;
 pub mod fd;
+pub mod fts;
 pub mod glob;
 pub mod links;
 pub mod names;

@@ -258,6 +258,11 @@ unsafe fn on_two_paths(
     let mut beyond = None;
     let result = settled(|| {
         // SAFETY: by contract.
+        let empty = unsafe { [bytes_of(one.1), bytes_of(two.1)].contains(&Some(b"")) };
+        if empty && crate::init::in_view() {
+            return Err(libc::ENOENT);
+        }
+        // SAFETY: by contract.
         let routed = unsafe {
             (route(one.0, one.1, one.2, &mut elsewhere)?, route(two.0, two.1, false, &mut elsewhere2)?)
         };

@@ -62,6 +62,9 @@ fn open_existing(inside: &Inside, attr: &Attr, flags: c_int) -> Result<c_int, Er
     if flags & O_CREAT != 0 && flags & O_EXCL != 0 {
         return Err(libc::EEXIST);
     }
+    if attr.is_symlink() && flags & O_PATH != 0 && flags & O_DIRECTORY == 0 {
+        return content::open_readable(attr, flags);
+    }
     if attr.is_symlink() {
         return Err(if flags & O_DIRECTORY != 0 && flags & O_PATH == 0 {
             libc::ENOTDIR

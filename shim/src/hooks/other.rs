@@ -96,6 +96,26 @@ xattr_hooks! {
     lremovexattr(false; name: *const c_char) -> c_int;
 }
 
+macro_rules! fd_xattr_hooks {
+    ($($name:ident($($arg:ident: $type:ty),*) -> $result:ty;)*) => {$(
+        hook! {
+            fn $name(fd: c_int, $($arg: $type),*) -> $result {
+                if let crate::fds::FdKind::View(_) = crate::fds::identify(fd) {
+                    return crate::errno::fail(libc::ENOTSUP) as $result;
+                }
+                real!($name(fd: c_int, $($arg: $type),*) -> $result)
+            }
+        }
+    )*};
+}
+
+fd_xattr_hooks! {
+    fgetxattr(name: *const c_char, value: *mut c_void, len: size_t) -> isize;
+    fsetxattr(name: *const c_char, value: *const c_void, len: size_t, flags: c_int) -> c_int;
+    flistxattr(list: *mut c_char, len: size_t) -> isize;
+    fremovexattr(name: *const c_char) -> c_int;
+}
+
 hook! {
     /// Refused on view paths: the real tree is not what the program looks at.
     fn inotify_add_watch(fd: c_int, path: *const c_char, mask: u32) -> c_int {

@@ -108,7 +108,9 @@ unsafe fn cwd_into(to: *mut c_char, len: size_t, real: impl FnOnce() -> *mut c_c
             to
         }
         Err(errno) => {
-            errno::set(errno);
+            // A path beyond PATH_MAX does not fit a buffer of at most that size.
+            let short = errno == libc::ENAMETOOLONG && !to.is_null() && len <= PATH_MAX;
+            errno::set(if short { libc::ERANGE } else { errno });
             core::ptr::null_mut()
         }
     }

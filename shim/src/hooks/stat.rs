@@ -15,6 +15,8 @@ use libc::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, stat as Stat, statx as 
 use vrift_manifest::VnodeNo;
 
 const NS_PER_S: i64 = 1_000_000_000;
+/// What fstatat(2) and statx(2) accept.
+const FLAGS_KNOWN: c_int = AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT | libc::AT_STATX_SYNC_TYPE;
 
 /// Fills C's struct from a vnode's attributes.
 pub fn fill(attr: &Attr) -> Stat {
@@ -59,9 +61,15 @@ fn of_vnode(vnode: VnodeNo, stat: &libc::stat) -> Result<Attr, Errno> {
             attr
         }
         None => {
+            // A staging file that lost its name still takes a mode; a sealed blob's own mode says nothing.
+            let permissions = match stat.st_mode & libc::S_IFMT {
+                libc::S_IFDIR => 0o755,
+                _ if stat.st_nlink == 0 => stat.st_mode & 0o7777,
+                _ => 0o644,
+            };
             let mut attr = Attr {
                 vnode,
-                mode: stat.st_mode & libc::S_IFMT | 0o600,
+                mode: stat.st_mode & libc::S_IFMT | permissions,
                 nlink: 0,
                 uid: stat.st_uid,
                 gid: stat.st_gid,
@@ -113,22 +121,23 @@ unsafe fn means_fd(path: *const c_char, flags: c_int) -> bool {
     flags & AT_EMPTY_PATH != 0 && unsafe { bytes_of(path) }.is_none_or(<[u8]>::is_empty)
 }
 
-/// The attributes that AT_EMPTY_PATH asks for; AT_FDCWD means the working directory.
-fn of_empty(dirfd: c_int) -> Result<Option<Attr>, Errno> {
-    if dirfd != AT_FDCWD {
-        return of_fd(dirfd);
-    }
+/// The working directory itself, which may have been removed: the kernel still has it then.
+fn of_cwd() -> Result<Option<Attr>, Errno> {
     if !init::in_view() {
         return Ok(None);
     }
     match crate::cwd::current()? {
         crate::cwd::Cwd::Outside => Ok(None),
-        crate::cwd::Cwd::View(vnode) => {
-            view::read(|reader| reader.slot(vnode).map(|slot| Attr::of(reader, slot)))?
-                .ok_or(libc::ENOENT)
-                .map(Some)
-        }
+        crate::cwd::Cwd::View(vnode) => of_vnode(vnode, &raw::stat(c".")?).map(Some),
     }
+}
+
+/// The attributes that AT_EMPTY_PATH asks for; AT_FDCWD means the working directory.
+fn of_empty(dirfd: c_int) -> Result<Option<Attr>, Errno> {
+    if dirfd != AT_FDCWD {
+        return of_fd(dirfd);
+    }
+    of_cwd()
 }
 
 /// The body of every call that fills a struct stat; None: go on with the call behind the hook.
@@ -142,9 +151,17 @@ unsafe fn stat_into(
     to: *mut Stat,
     elsewhere: &mut PathText,
 ) -> Result<Option<(c_int, *const c_char)>, Errno> {
+    if flags & !FLAGS_KNOWN != 0 && init::in_view() {
+        return Err(libc::EINVAL);
+    }
     // SAFETY: by contract.
     let found = unsafe {
-        if means_fd(path, flags) {
+        if dirfd == AT_FDCWD && bytes_of(path) == Some(b".") {
+            match of_cwd()? {
+                Some(attr) => Found::View(attr),
+                None => Found::Real(dirfd, path),
+            }
+        } else if means_fd(path, flags) {
             match of_empty(dirfd)? {
                 Some(attr) => Found::View(attr),
                 None => Found::Real(dirfd, path),

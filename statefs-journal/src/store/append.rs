@@ -19,7 +19,8 @@ impl Store {
     }
 
     /// Appends records in order with one write where they fit in one segment; returns the number of the last.
-    /// Refused as a whole or appended as a whole, but a crash may keep a prefix.
+    /// Refused as a whole or appended as a whole, but a crash may keep a prefix. Blobs whose put returned before are
+    /// handed to the device first: a record may refer to them, and they survive the process as it does.
     ///
     /// # Errors
     /// As [`Self::append`].
@@ -29,6 +30,7 @@ impl Store {
         }
         let _gate = self.enter()?;
         let mut core = self.core();
+        self.drain_pack(&mut core)?;
         self.append_records(&mut core, records)
     }
 

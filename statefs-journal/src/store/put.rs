@@ -13,7 +13,7 @@ use super::{Core, Store};
 
 impl Store {
     /// Stores `bytes` under `hash`, which the caller has computed; false if the blob is there already. Readable at
-    /// once; durable after the next sync; after kill -9 a small blob that no sync covered may be gone.
+    /// once; it survives the process from the next append or sync on, and a power cut after a sync.
     ///
     /// # Errors
     /// `NoSpace`, `JournalFull`: the store is unchanged. `Io`: the store is poisoned.
