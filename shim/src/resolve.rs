@@ -5,6 +5,7 @@ use crate::creds::{Creds, SEARCH};
 use crate::cwd::{self, Cwd};
 use crate::fds::{self, FdKind};
 use crate::init;
+use crate::outside::{self, Leads};
 use crate::raw::Errno;
 use crate::text::{PATH_MAX, PathText, Text, below, bytes_of};
 use crate::view;
@@ -109,6 +110,8 @@ enum Start {
     View {
         skip: usize,
     },
+    /// What `joined` says, from this directory.
+    AtJoined(VnodeNo),
     /// Relative to a directory outside, or not in normal form, and in the view when joined and normalised.
     Joined,
 }
@@ -149,6 +152,7 @@ pub fn resolve_bytes(
         Start::Outside => return Ok(Place::Outside),
         Start::At(vnode) => (path, vnode),
         Start::View { skip } => (&path[skip..], ROOT),
+        Start::AtJoined(vnode) => (joined.as_bytes(), vnode),
         Start::Joined => (below(joined.as_bytes(), view).unwrap_or(b""), ROOT),
     };
     if given_len >= PATH_MAX {
@@ -189,13 +193,20 @@ fn after_leaving(
 ) -> Result<Place, Errno> {
     let mut buffers = Buffers { texts: [PathText::new(), PathText::new()], links: 0 };
     loop {
-        let normal = normalised(elsewhere.as_bytes());
-        let Some(rest) = below(normal.as_bytes(), init::settings().view.as_bytes()) else {
-            return Ok(Place::Elsewhere);
-        };
+        let mut normal = normalised(elsewhere.as_bytes());
+        let view = init::settings().view.as_bytes();
+        let mut start = ROOT;
+        if below(normal.as_bytes(), view).is_none() {
+            match outside::look(elsewhere.as_bytes(), &mut normal) {
+                Leads::Outside => return Ok(Place::Elsewhere),
+                Leads::At(vnode) => start = vnode,
+                Leads::View => {}
+            }
+        }
+        let rest = below(normal.as_bytes(), view).unwrap_or(normal.as_bytes());
         let again = view::read(|reader| {
             buffers.links = links;
-            walk(reader, ROOT, rest, follow, creds, Some(&mut buffers), elsewhere)
+            walk(reader, start, rest, follow, creds, Some(&mut buffers), elsewhere)
         })??;
         match again {
             Walked::Inside(inside) => return Ok(Place::Inside(inside)),
@@ -211,11 +222,17 @@ fn start_of(dirfd: c_int, path: &[u8], joined: &mut PathText) -> Result<Start, E
         if let Some(rest) = below(path, view) {
             return Ok(Start::View { skip: path.len() - rest.len() });
         }
-        if is_normal(path) {
-            return Ok(Start::Outside);
+        if !is_normal(path) {
+            *joined = normalised(path);
+            if below(joined.as_bytes(), view).is_some() {
+                return Ok(Start::Joined);
+            }
         }
-        *joined = normalised(path);
-        return Ok(if below(joined.as_bytes(), view).is_some() { Start::Joined } else { Start::Outside });
+        return Ok(match outside::look(path, joined) {
+            Leads::Outside => Start::Outside,
+            Leads::At(vnode) => Start::AtJoined(vnode),
+            Leads::View => Start::Joined,
+        });
     }
     if path.is_empty() {
         return Ok(Start::Outside);
@@ -256,7 +273,7 @@ fn is_normal(path: &[u8]) -> bool {
 }
 
 /// An absolute path without `.`, `..` and empty components; a trailing slash is kept.
-fn normalised(path: &[u8]) -> PathText {
+pub fn normalised(path: &[u8]) -> PathText {
     let mut text = PathText::new();
     for part in path.split(|byte| *byte == b'/') {
         match part {
