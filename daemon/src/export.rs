@@ -8,7 +8,7 @@ use crate::ingest::{base_of, set_base, show};
 use crate::real_tree::RealTree;
 use crate::tree::{Node, all};
 use nix::errno::Errno;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::PoisonError;
 use vrift_manifest::Content;
 use vrift_protocol::admin::{Exported, PathBytes, Problem};
@@ -17,6 +17,15 @@ use vrift_protocol::admin::{Exported, PathBytes, Problem};
 enum Task<'a> {
     Write(&'a Node),
     Delete(&'a Row),
+}
+
+impl Task<'_> {
+    fn path(&self) -> &[u8] {
+        match self {
+            Task::Write(node) => &node.row.path,
+            Task::Delete(row) => &row.path,
+        }
+    }
 }
 
 /// Changed files to the real directory, or to `to`; with `paths`, what lies at and below them.
@@ -84,6 +93,9 @@ pub fn export(
     if !exported.conflicts.is_empty() && !force {
         return Ok(exported);
     }
+    let folders = missing_folders(&tree, &nodes, &tasks).map_err(refuse)?;
+    tasks.extend(folders.into_iter().map(Task::Write));
+    tasks.sort_by(|one, two| path_order(one.path(), two.path()));
     work(daemon, id, &tree, &tasks, &mut exported, &mut settled);
     if to.is_none() && !settled.is_empty() {
         let next = settle(&base, settled);
@@ -92,6 +104,29 @@ pub fn export(
         })?;
     }
     Ok(exported)
+}
+
+/// Directories of the workspace that the target lacks and that something is written below.
+fn missing_folders<'a>(
+    tree: &RealTree,
+    nodes: &'a [Node],
+    tasks: &[Task<'_>],
+) -> Result<Vec<&'a Node>, Errno> {
+    let written: BTreeSet<&[u8]> =
+        tasks.iter().filter(|task| matches!(task, Task::Write(_))).map(Task::path).collect();
+    let mut needed = BTreeSet::new();
+    for path in &written {
+        let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+        needed.extend(slashes.map(|(end, _)| &path[..end]));
+    }
+    let mut missing = Vec::new();
+    for node in nodes.iter().filter(|node| node.row.is_dir()) {
+        let path = &node.row.path[..];
+        if needed.contains(path) && !written.contains(path) && tree.look(path)?.is_none() {
+            missing.push(node);
+        }
+    }
+    Ok(missing)
 }
 
 /// The named paths relative to the view's root; each must be something.

@@ -89,9 +89,9 @@ fn run(daemon: &Daemon, call: &Call) -> Attempt {
         let reply = |vnode: VnodeNo| VnodeReply { vnode: vnode.0.into(), ..VnodeReply::default() };
         Attempt::Answered(result.map(|vnode| (reply(vnode), None)))
     };
-    if call.is_retry
-        && let Some(done) = daemon.spaces().answers.find(call.origin)
-    {
+    // Bound first: the lock must be free again when the body takes it.
+    let done = if call.is_retry { daemon.spaces().answers.find(call.origin) } else { None };
+    if let Some(done) = done {
         if call.op == Op::Open {
             return crate::open::open_again(daemon, call, done);
         }

@@ -40,7 +40,11 @@ pub fn look(path: &[u8], rest: &mut PathText) -> Leads {
             Ok(fd) => {
                 let known = fds::path_of(fd, &mut name);
                 raw::close(fd);
-                return if known.is_ok() { judge(dir, &name, &path[cut..], is_proc, rest) } else { Leads::Outside };
+                return if known.is_ok() {
+                    judge(dir, &name, &path[cut..], is_proc, rest)
+                } else {
+                    Leads::Outside
+                };
             }
             // It may be there in the view though not in the real tree: as what a symlink means, or further up.
             Err(libc::ENOENT | libc::ENOTDIR) => {

@@ -207,8 +207,14 @@ impl<'a> Request<'a> {
 enum Line<'a> {
     /// `child`: in a child that shares memory but has fds of its own, the fd + 1 of the connection that it made
     /// for this request; -1: its parent's is not to be used. The parent must not take such an fd for its own.
-    Shared { state: &'a ForkState, child: AtomicI32 },
-    Own { fd: AtomicI32, client_id: u64 },
+    Shared {
+        state: &'a ForkState,
+        child: AtomicI32,
+    },
+    Own {
+        fd: AtomicI32,
+        client_id: u64,
+    },
 }
 
 impl Line<'_> {

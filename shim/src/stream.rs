@@ -158,6 +158,8 @@ pub struct Stream {
     dir: VnodeNo,
     /// -1: nobody asked for one yet.
     fd: c_int,
+    /// Its fd was given and is one of O_PATH, which opens but does not read.
+    path_only: bool,
     /// The listing is of this opening or rewinding.
     listed: bool,
     /// Offset of the next record; not checked before the listing is there.
@@ -168,8 +170,10 @@ pub struct Stream {
 impl Stream {
     /// A stream in the caller's allocator; it owns `fd` if that is not -1.
     pub fn open(dir: VnodeNo, fd: c_int) -> Result<*mut DIR, Errno> {
+        let path_only = fd >= 0 && raw::fcntl(fd, libc::F_GETFL, 0)? & libc::O_PATH != 0;
         let stream = heap::allocate(size_of::<Stream>())?.cast::<Stream>();
-        let new = Stream { magic: MAGIC, dir, fd, listed: false, at: 0, listing: Listing::new() };
+        let listing = Listing::new();
+        let new = Stream { magic: MAGIC, dir, fd, path_only, listed: false, at: 0, listing };
         // SAFETY: new memory of this size.
         unsafe { stream.write(new) };
         Ok(stream.cast())
@@ -190,6 +194,9 @@ impl Stream {
 
     /// The next record, valid until the stream is listed anew or closed; None at the end.
     pub fn next(&mut self) -> Result<Option<*mut dirent64>, Errno> {
+        if self.path_only {
+            return Err(libc::EBADF);
+        }
         if !self.listed {
             self.listing.take(self.dir)?;
             self.listed = true;

@@ -257,8 +257,6 @@ fn made(fill: impl FnOnce(&mut PathText) -> Result<(), Errno>) -> Result<PathTex
     Ok(path)
 }
 
-
-
 pub fn mirror_path(vnode: VnodeNo) -> Result<PathText, Errno> {
     made(|path| mirror_path_into(vnode, path))
 }

@@ -16,7 +16,8 @@ use vrift_manifest::VnodeNo;
 
 const NS_PER_S: i64 = 1_000_000_000;
 /// What fstatat(2) and statx(2) accept.
-const FLAGS_KNOWN: c_int = AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT | libc::AT_STATX_SYNC_TYPE;
+const FLAGS_KNOWN: c_int =
+    AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT | libc::AT_STATX_SYNC_TYPE;
 
 /// Fills C's struct from a vnode's attributes.
 pub fn fill(attr: &Attr) -> Stat {

@@ -243,10 +243,12 @@ unsafe fn unused_name(
 ) -> Result<Option<()>, Errno> {
     // SAFETY: by contract.
     with_names(blanks, || unsafe {
-        match is_inside(template, elsewhere)? {
-            None => Ok(None),
-            Some(false) => Ok(Some(())),
-            Some(true) => Err(libc::EEXIST),
+        match is_inside(template, elsewhere) {
+            Ok(None) => Ok(None),
+            // Also when its directory does not exist, as in glibc.
+            Ok(Some(false)) | Err(libc::ENOENT) => Ok(Some(())),
+            Ok(Some(true)) => Err(libc::EEXIST),
+            Err(errno) => Err(errno),
         }
     })
 }
