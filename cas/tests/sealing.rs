@@ -1,5 +1,7 @@
 //! From staging to hot tier to store.
 
+mod sys;
+
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -127,7 +129,6 @@ fn eight_threads_seal_equal_content_into_one_file() {
 
 #[test]
 fn a_writer_of_any_kind_keeps_the_file_staged() {
-    use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
     let home = tempfile::tempdir().unwrap();
     let cas = cas(home.path());
     let mut file = cas.create_staging(WS, 1).unwrap();
@@ -136,14 +137,10 @@ fn a_writer_of_any_kind_keeps_the_file_staged() {
     let duplicate = file.try_clone().unwrap();
     drop(file);
     assert!(matches!(cas.seal(WS, 1).unwrap(), SealOutcome::Busy), "a dup");
-    let len = std::num::NonZeroUsize::new(4096).unwrap();
-    let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-    // SAFETY: a fresh mapping at an address of the kernel's choice, not used and unmapped below.
-    let map = unsafe { mmap(None, len, access, MapFlags::MAP_SHARED, &duplicate, 0) }.unwrap();
+    let map = sys::SharedPage::of(&duplicate);
     drop(duplicate);
     assert!(matches!(cas.seal(WS, 1).unwrap(), SealOutcome::Busy), "a shared mapping without descriptor");
-    // SAFETY: exactly the mapping made above, to which no reference exists.
-    unsafe { munmap(map, 4096) }.unwrap();
+    drop(map);
     let reader = File::open(cas.staging_path(WS, 1)).unwrap();
     assert_eq!(sealed(&cas, 1).hash, BlobHash::of(&[1; 4096]), "readers do not matter");
     drop(reader);

@@ -3,9 +3,10 @@
 use crate::admin::{Refusal, Teller};
 use crate::base::{Base, Held};
 use crate::daemon::Daemon;
+use crate::fresh::FreshGuard;
 use crate::namespace::{Workspace, begin};
 use crate::record::{NewWorkspace, Record};
-use crate::take_in::{FreshGuard, Goal, TakeIn, with_unread};
+use crate::take_in::{Goal, TakeIn, with_unread};
 use crate::walk::{Found, Reading, os, walk};
 use nix::errno::Errno;
 use std::fs;

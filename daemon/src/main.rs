@@ -20,6 +20,7 @@ mod diff;
 mod doctor;
 mod export;
 mod folders;
+mod fresh;
 mod ingest;
 mod look;
 mod namespace;

@@ -127,7 +127,8 @@ impl Call {
     /// Attributes of the vnode to be made, all its times now.
     pub fn new_vnode(&self, kind: u32, content: Content, now_ns: i64) -> NewVnode<'_> {
         NewVnode {
-            mode: kind | self.request.mode.get() & 0o7777,
+            // A symlink has no permissions of its own.
+            mode: kind | if kind == S_IFLNK { 0o777 } else { self.request.mode.get() & 0o7777 },
             uid: self.request.uid.get(),
             gid: self.request.gid.get(),
             rdev: 0,

@@ -2,6 +2,8 @@
 //! preload library sends them.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+mod sys;
+
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{
@@ -12,7 +14,7 @@ use nix::sys::time::{TimeVal, TimeValLike};
 use nix::unistd::Pid;
 use std::fs::{self, File};
 use std::io::{IoSliceMut, Read};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -258,8 +260,7 @@ impl Raw {
         let mut fd = None;
         for control in message.cmsgs().unwrap() {
             if let ControlMessageOwned::ScmRights(fds) = control {
-                // SAFETY: just received, and nobody else knows it.
-                fd = Some(unsafe { OwnedFd::from_raw_fd(fds[0]) });
+                fd = Some(sys::own(fds[0]));
             }
         }
         let len = message.bytes;
