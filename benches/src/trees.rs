@@ -21,9 +21,11 @@ pub fn measure(playground: &Playground, pairs: u32) -> Result<Vec<Row>> {
     let mut again = Row::new("ingest again, nothing changed", "s", "-").against("first ingest");
     for _ in 0..pairs {
         remove_tree(&copy)?;
+        playground.fresh()?;
+        // What was written and removed before must not be paid for below.
+        playground.measure(&mut Command::new("sync"))?;
         let copied = playground.measure(Command::new("cp").arg("-a").arg(&project).arg(&copy))?;
         let synced = playground.measure(Command::new("sync").arg("-f").arg(&copy))?;
-        playground.fresh()?;
         // The start of the daemon is no part of it.
         playground.measure(&mut playground.vrift(&project, &["daemon", "start"]))?;
         let taken = playground.measure(&mut playground.vrift(&project, &["ingest"]))?;

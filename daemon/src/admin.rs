@@ -1,4 +1,4 @@
-//! Requests of the command line: JSON in, JSON rows out, each on a thread of its own.
+//! Requests of the command line: JSON in, JSON rows out, worked on by threads of their own.
 
 use crate::connection::{Connection, Gone};
 use crate::daemon::Daemon;
@@ -111,7 +111,7 @@ pub fn serve(daemon: &Arc<Daemon>, connection: &Arc<Connection>, header: FrameHe
         return connection.reply(&header, Err(Errno::EBUSY));
     }
     let (this, client) = (Arc::clone(daemon), Arc::clone(connection));
-    let spawned = std::thread::Builder::new().name("admin".into()).spawn(move || {
+    daemon.clerks.submit(Box::new(move || {
         let teller = Teller { connection: &client, header };
         let is_stop = matches!(request, AdminRequest::Stop);
         let (reply, fd) = match answer(&this, &request, &teller) {
@@ -125,11 +125,7 @@ pub fn serve(daemon: &Arc<Daemon>, connection: &Arc<Connection>, header: FrameHe
         if stops {
             this.stop_now();
         }
-    });
-    if spawned.is_err() {
-        connection.busy.store(false, Ordering::Release);
-        connection.reply(&header, Err(Errno::EAGAIN));
-    }
+    }));
 }
 
 type Answered = (AdminReply, Option<OwnedFd>);

@@ -25,6 +25,12 @@ pub type Spaces<'a> = MutexGuard<'a, Namespaces>;
 /// would have to pass two thousand million to meet them.
 pub const TEMPORARY_STAGING: u64 = 1 << 63;
 
+/// Copies and hashes use the disk and the CPUs at once; more threads than this only queue up elsewhere.
+const WORKERS: usize = 4;
+/// Requests of the command line that are worked on at a time; others wait. A run's Enter and Leave take a
+/// few milliseconds each, and builds that start `vrift` itself do so from some parallel jobs.
+const CLERKS: usize = 16;
+
 /// A base table and its hash.
 pub type KnownBase = ([u8; 32], Arc<Base>);
 
@@ -42,7 +48,10 @@ pub struct Daemon {
     pub store: Arc<Store>,
     pub cas: Cas,
     pub clock: Clock,
+    /// For vnode requests that copy or hash.
     pub workers: Workers,
+    /// For requests of the command line.
+    pub clerks: Workers,
     pub stats: DaemonStats,
     pub started: Instant,
     /// Written to end the event loop.
@@ -75,7 +84,8 @@ impl Daemon {
             store,
             cas,
             clock,
-            workers: Workers::start()?,
+            workers: Workers::start("worker", WORKERS)?,
+            clerks: Workers::start("clerk", CLERKS)?,
             stats: DaemonStats::default(),
             started: Instant::now(),
             stop_event: EventFd::new()?,

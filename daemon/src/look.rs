@@ -25,7 +25,9 @@ pub fn list(daemon: &Daemon, id: u32, path: &[u8], recursive: bool) -> Result<Ve
         let attr = workspace.index.attr(vnode).ok_or(Errno::ENOENT).map_err(failed)?;
         if attr.mode & S_IFMT != S_IFDIR {
             let vnode = workspace.find(path, false).map_err(failed)?;
-            return Ok(vec![entry(daemon, workspace, vnode, None).map_err(failed)?]);
+            return Ok(vec![
+                entry(daemon, workspace, vnode, &name_of(workspace, vnode, path)).map_err(failed)?,
+            ]);
         }
         (vnode, workspace.index.path_of(vnode).unwrap_or_default(), attr)
     };
@@ -39,7 +41,7 @@ pub fn list(daemon: &Daemon, id: u32, path: &[u8], recursive: bool) -> Result<Ve
         workspace.index.children(dir, &mut |name, vnode| children.push((name.to_vec(), vnode)));
         for (name, vnode) in children {
             let path = if dir_path.is_empty() { name } else { [&dir_path, &b"/"[..], &name].concat() };
-            if let Ok(entry) = entry(daemon, workspace, vnode, Some(&path)) {
+            if let Ok(entry) = entry(daemon, workspace, vnode, &path) {
                 if recursive && entry.mode & S_IFMT == S_IFDIR {
                     dirs.push((vnode, path));
                 }
@@ -56,7 +58,8 @@ pub fn stat(daemon: &Daemon, id: u32, path: &[u8]) -> Result<Entry, Refusal> {
     let found = || {
         let spaces = daemon.spaces();
         let workspace = spaces.get(id)?;
-        entry(daemon, workspace, workspace.find(path, false)?, None)
+        let vnode = workspace.find(path, false)?;
+        entry(daemon, workspace, vnode, &name_of(workspace, vnode, path))
     };
     found().map_err(|errno| Refusal::errno(&show(path), errno, daemon))
 }
@@ -89,17 +92,13 @@ pub fn cat(daemon: &Daemon, id: u32, path: &[u8]) -> Result<(u64, OwnedFd), Refu
     Ok((size, file.into()))
 }
 
-fn entry(
-    daemon: &Daemon,
-    workspace: &Workspace,
-    vnode: VnodeNo,
-    path: Option<&[u8]>,
-) -> Result<Entry, Errno> {
+/// Path relative to the view's root; the one asked for when a hard link's own name is not known.
+fn name_of(workspace: &Workspace, vnode: VnodeNo, asked: &[u8]) -> Vec<u8> {
+    workspace.index.path_of(vnode).unwrap_or_else(|| asked.to_vec())
+}
+
+fn entry(daemon: &Daemon, workspace: &Workspace, vnode: VnodeNo, path: &[u8]) -> Result<Entry, Errno> {
     let mut attr = workspace.index.attr(vnode).ok_or(Errno::ENOENT)?;
-    let path = match path {
-        Some(path) => path.to_vec(),
-        None => workspace.index.path_of(vnode).unwrap_or_default(),
-    };
     if attr.content == Content::Staged
         && let Ok(stat) = fs::symlink_metadata(daemon.folders.staging(workspace.id, vnode.0))
     {
@@ -110,7 +109,7 @@ fn entry(
         attr.ctime_ns = attr.ctime_ns.max(ns(stat.ctime(), stat.ctime_nsec()));
     }
     Ok(Entry {
-        path: PathBytes(path),
+        path: path.into(),
         file_type: type_name(attr.mode).into(),
         mode: attr.mode,
         uid: attr.uid,

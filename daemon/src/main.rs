@@ -89,9 +89,14 @@ fn run(args: &Args) -> Result<i32> {
         return Ok(0);
     }
     let folders = folders::Folders::prepare(&home).context("cannot use the state folder")?;
-    if args.ready_fd.is_none() {
+    let log = folders.in_runtime(vrift_protocol::names::LOG_FILE);
+    match serve::refuse_second(&folders) {
         // Said here, where somebody reads it: the serving process writes to the log.
-        serve::refuse_second(&folders)?;
+        Err(error) if args.ready_fd.is_none() => return Err(error),
+        Ok(()) if std::fs::metadata(&log).is_ok_and(|stat| stat.len() > supervise::LOG_LEN_MAX_BYTES) => {
+            let _ = std::fs::rename(&log, log.with_extension("old"));
+        }
+        _ => {}
     }
-    supervise::supervise(args, &folders.home, &folders.in_runtime(vrift_protocol::names::LOG_FILE))
+    supervise::supervise(args, &folders.home, &log)
 }

@@ -4,7 +4,7 @@ use crate::clock::timespec;
 use crate::daemon::cas_errno;
 use crate::daemon::{Daemon, Spaces};
 use crate::namespace::errno_of;
-use crate::record::Change;
+use crate::record::{Change, Origin};
 use crate::retry;
 use crate::vnode_ops::{Answer, Attempt, Call, S_IFREG, native_flags};
 use nix::errno::Errno;
@@ -222,7 +222,8 @@ fn become_staged(
         mtime_ns: if emptied { now_ns } else { attr.mtime_ns },
         ctime_ns: if emptied { now_ns } else { attr.ctime_ns },
     };
-    daemon.commit(spaces, call.workspace, call.origin, &change).map(drop).inspect_err(|_| {
+    // Not the client's change but the daemon's preparation for it: a retry must do what comes after it.
+    daemon.commit(spaces, call.workspace, Origin::default(), &change).map(drop).inspect_err(|_| {
         let _ = fs::remove_file(path);
     })
 }

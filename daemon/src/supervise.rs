@@ -12,6 +12,8 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+/// A log longer than this is put aside at the next start, in place of the one before.
+pub const LOG_LEN_MAX_BYTES: u64 = 1 << 20;
 /// More deaths by signal than this within [`RESTART_WINDOW`] mean that a restart does not help.
 const RESTARTS_MAX: usize = 60;
 const RESTART_WINDOW: Duration = Duration::from_secs(60);
@@ -23,6 +25,7 @@ const YOUNG_PAUSE: Duration = Duration::from_millis(50);
 pub fn supervise(args: &Args, home: &Path, log: &Path) -> Result<i32> {
     // Fails only for a group leader, which is detached from its starter's group anyway.
     let _ = setsid();
+    close_inherited(args.ready_fd);
     detach_stdio(log)?;
     let mut signals = SigSet::empty();
     for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
@@ -52,6 +55,17 @@ pub fn supervise(args: &Args, home: &Path, log: &Path) -> Result<i32> {
         if started.elapsed() < YOUNG {
             std::thread::sleep(YOUNG_PAUSE);
         }
+    }
+}
+
+/// What the starter happened to have open (a jobserver's pipe, somebody's lock) must not stay open with the daemon.
+/// The ends of this process's own reading of the list are gone by the time they are closed.
+fn close_inherited(keep: Option<i32>) {
+    let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+    let fds: Vec<i32> = names.collect();
+    for fd in fds.into_iter().filter(|fd| *fd > 2 && Some(*fd) != keep) {
+        let _ = nix::unistd::close(fd);
     }
 }
 

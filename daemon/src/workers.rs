@@ -1,10 +1,7 @@
-//! A few threads for requests that would hold up the event loop.
+//! Threads for requests that would hold up the event loop.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// Threads: copies and hashes use the disk and the CPUs at once; more than this only queue up elsewhere.
-const WORKERS: usize = 4;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -14,12 +11,12 @@ pub struct Workers {
 }
 
 impl Workers {
-    pub fn start() -> std::io::Result<Workers> {
+    pub fn start(name: &str, count: usize) -> std::io::Result<Workers> {
         let (jobs, queue) = channel::<Job>();
         let queue = Arc::new(Mutex::new(queue));
-        for number in 0..WORKERS {
+        for number in 0..count {
             let queue = Arc::clone(&queue);
-            std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || work(&queue))?;
+            std::thread::Builder::new().name(format!("{name}-{number}")).spawn(move || work(&queue))?;
         }
         Ok(Workers { jobs })
     }

@@ -1,7 +1,7 @@
 //! Paths outside the view that lead into it by a symlink or by /proc: the kernel would go to the real tree.
 //!
 //! Which real directory a path's folder is, is asked of the kernel once for each folder and process; folders that
-//! do not lead into the view are remembered. The last component is not looked at: a symlink outside whose own
+//! do not lead into the view, and those that do not exist, are remembered. The last component is not looked at: a symlink outside whose own
 //! target is a file of the view is the kernel's (`docs/limits.md`).
 
 use crate::fds;
@@ -30,9 +30,11 @@ pub fn look(path: &[u8], rest: &mut PathText) -> Leads {
     let end = path.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
     let mut cut = path[..end].iter().rposition(|byte| *byte == b'/').unwrap_or(0);
     let is_proc = path.starts_with(b"/proc/");
+    let folder = &path[..cut];
     while cut > 0 {
         let dir = &path[..cut];
         if !is_proc && is_clean(dir) {
+            remember(folder);
             return Leads::Outside;
         }
         let mut name = PathText::from_parts(&[dir]);
@@ -40,11 +42,15 @@ pub fn look(path: &[u8], rest: &mut PathText) -> Leads {
             Ok(fd) => {
                 let known = fds::path_of(fd, &mut name);
                 raw::close(fd);
-                return if known.is_ok() {
-                    judge(dir, &name, &path[cut..], is_proc, rest)
-                } else {
-                    Leads::Outside
-                };
+                if known.is_err() {
+                    return Leads::Outside;
+                }
+                let leads = judge(&name, &path[cut..], rest);
+                if !is_proc && matches!(leads, Leads::Outside) {
+                    remember(dir);
+                    remember(folder);
+                }
+                return leads;
             }
             // It may be there in the view though not in the real tree: as what a symlink means, or further up.
             Err(libc::ENOENT | libc::ENOTDIR) => {
@@ -72,7 +78,7 @@ fn dangles_into_view(dir: &[u8], after: &[u8], rest: &mut PathText) -> bool {
     below(rest.as_bytes(), init::settings().view.as_bytes()).is_some()
 }
 
-fn judge(dir: &[u8], real: &PathText, after: &[u8], is_proc: bool, rest: &mut PathText) -> Leads {
+fn judge(real: &PathText, after: &[u8], rest: &mut PathText) -> Leads {
     let real = real.as_bytes();
     rest.clear();
     if below(real, init::settings().view.as_bytes()).is_some() {
@@ -83,9 +89,6 @@ fn judge(dir: &[u8], real: &PathText, after: &[u8], is_proc: bool, rest: &mut Pa
     if let Ok(Some(vnode)) = fds::mirror_vnode(real) {
         rest.push(after);
         return Leads::At(vnode);
-    }
-    if !is_proc {
-        remember(dir);
     }
     Leads::Outside
 }

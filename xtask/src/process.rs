@@ -56,6 +56,24 @@ pub fn output(command: &mut Command) -> Result<String> {
     String::from_utf8(output.stdout).with_context(|| format!("`{text}` printed something else than text"))
 }
 
+/// The same command with a bound on its time: at its end the whole process group is ended, and the
+/// command fails. A test that hangs must not hold up those after it.
+pub fn limited(command: &Command, limit_s: u32) -> Command {
+    let mut limited = program("timeout");
+    limited
+        .arg("--kill-after=10")
+        .arg(limit_s.to_string())
+        .arg(command.get_program())
+        .args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => limited.env(name, value),
+            None => limited.env_remove(name),
+        };
+    }
+    limited
+}
+
 /// Shows each line of standard output as it comes and passes it on. True if the command succeeded.
 pub fn watch(command: &mut Command, mut line_seen: impl FnMut(&str)) -> Result<bool> {
     let text = shown(command);

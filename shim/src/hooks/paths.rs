@@ -96,8 +96,8 @@ unsafe fn cwd_into(to: *mut c_char, len: size_t, real: impl FnOnce() -> *mut c_c
                 return core::ptr::null_mut();
             }
             let to = if to.is_null() {
-                let size = needed.max(len);
-                real!(malloc(size: size_t) -> *mut core::ffi::c_void).cast()
+                // malloc(3) has set errno when it fails.
+                crate::heap::allocate(needed.max(len)).map_or(core::ptr::null_mut(), <*mut u8>::cast)
             } else {
                 to
             };

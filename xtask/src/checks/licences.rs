@@ -33,7 +33,7 @@ fn deny() -> Result<Command> {
     if !current.is_ok_and(|text| text.trim().ends_with(CARGO_DENY)) {
         println!("  cargo-deny is not there yet; this takes some minutes, once");
         let mut install =
-            process::cargo(&["install", "--quiet", "--locked", "--version", CARGO_DENY, "--root"]);
+            process::cargo(&["install", "--quiet", "--debug", "--locked", "--version", CARGO_DENY, "--root"]);
         install.arg(&tools).arg("cargo-deny");
         process::check(&mut install)?;
     }

@@ -13,6 +13,9 @@ use crate::{bench, build, checks, demo, packages, process, workspace};
 const ALL_BUT_SHIM: [&str; 3] = ["--workspace", "--exclude", "vrift-shim"];
 const SHIM: [&str; 2] = ["-p", "vrift-shim"];
 
+/// Several times what the slowest stage of tests takes on two cores, its compilation included.
+const STAGE_LIMIT_S: u32 = 900;
+
 pub fn all(long: bool) -> Vec<Stage> {
     let mut stages: Vec<Stage> = vec![
         ("programs the tests need", Box::new(|| passed(packages::ensure()))),
@@ -85,25 +88,25 @@ fn unit_tests(args: &[&str]) -> Result<Tally> {
     if !args.is_empty() {
         command.arg("--").args(args);
     }
-    watched(&mut command, tally::of_cargo)
+    watched(&command, tally::of_cargo)
 }
 
 fn shell_tests(args: &[&str]) -> Result<Tally> {
     let jobs = std::thread::available_parallelism().map_or(1, usize::from).to_string();
     let mut command = process::program(workspace::root().join("tests/shell/run"));
     command.args(["-j", &jobs]).args(args).env("VRIFT_BIN_DIR", workspace::release());
-    watched(&mut command, tally::of_script)
+    watched(&command, tally::of_script)
 }
 
 fn real_tests() -> Result<Tally> {
     let mut command = process::program(workspace::root().join("tests/real/run"));
     command.env("VRIFT_BIN_DIR", workspace::release()).env("REAL_SRC", bench::real_sources());
-    watched(&mut command, tally::of_script)
+    watched(&command, tally::of_script)
 }
 
-fn watched(command: &mut Command, counts: fn(&str) -> Option<Tally>) -> Result<Tally> {
+fn watched(command: &Command, counts: fn(&str) -> Option<Tally>) -> Result<Tally> {
     let mut sum = Tally::default();
-    let succeeded = process::watch(command, |line| {
+    let succeeded = process::watch(&mut process::limited(command, STAGE_LIMIT_S), |line| {
         if let Some(tally) = counts(line) {
             sum.add(tally);
         }
