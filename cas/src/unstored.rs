@@ -30,12 +30,35 @@ impl Cas {
                     stored += usize::from(new);
                     self.unstored().remove(&hash);
                 }
+                // Forgotten meanwhile: nothing refers to it any more.
+                Err(_) if !self.unstored().contains_key(&hash) => {}
                 Err(error) => {
                     first_error.get_or_insert(error);
                 }
             }
         }
         first_error.map_or(Ok(stored), Err)
+    }
+
+    /// Length of a sealed blob that the store does not have yet.
+    pub fn unstored_len(&self, hash: &BlobHash) -> Option<u64> {
+        self.unstored().get(hash).copied()
+    }
+
+    /// Drops a sealed blob that the store does not have yet, with the names that vnodes have for it in `vnodes`: the
+    /// caller knows that nothing refers to it, and keeps others from sealing equal bytes meanwhile.
+    pub fn forget_unstored(&self, hash: &BlobHash, vnodes: &[u64]) {
+        if self.unstored().remove(hash).is_none() {
+            return;
+        }
+        let path = self.hot_path(hash);
+        for vnode in vnodes {
+            let mut name = path.as_os_str().to_owned();
+            name.push(format!(".{vnode:016x}"));
+            // Without them it is only space that the next start finds unused.
+            let _ = std::fs::remove_file(name);
+        }
+        let _ = std::fs::remove_file(path);
     }
 
     /// After a crash: `hash` is referred to, and the store may not have it. If so, its hot file is verified and

@@ -216,12 +216,34 @@ fn change_names(daemon: &Daemon, call: &Call) -> Result<VnodeNo, Errno> {
     expect(workspace, &change)?;
     let applied = daemon.commit(&mut spaces, call.workspace, call.origin, &change)?;
     tidy(daemon, call.workspace, &applied);
+    match &applied {
+        Applied::Unlinked(unlinked) => drop_unstored(daemon, &spaces, unlinked),
+        Applied::Renamed(renamed) => {
+            renamed.replaced.iter().for_each(|unlinked| drop_unstored(daemon, &spaces, unlinked));
+        }
+        _ => {}
+    }
     Ok(match applied {
         Applied::Vnode(vnode) | Applied::RemovedDir(vnode) => vnode,
         Applied::Unlinked(unlinked) => unlinked.vnode,
         Applied::Renamed(renamed) => renamed.moved,
         Applied::Done => VnodeNo(0),
     })
+}
+
+/// A large file that was sealed, and removed before the store had it, gives its space back at once: on a full disk
+/// that is what rm is for. Smaller ones wait for the store's garbage collection, as finding out that nothing
+/// else has the same bytes means a look at every vnode.
+fn drop_unstored(daemon: &Daemon, spaces: &Spaces<'_>, unlinked: &Unlinked) {
+    const WORTHWHILE_BYTES: u64 = 1 << 20;
+    let Content::Sealed(hash) = unlinked.content else { return };
+    let blob = vrift_cas::BlobHash(hash);
+    if unlinked.last
+        && daemon.cas.unstored_len(&blob).is_some_and(|len_bytes| len_bytes >= WORTHWHILE_BYTES)
+        && !spaces.workspaces.values().any(|workspace| workspace.index.find_sealed(&hash).is_some())
+    {
+        daemon.cas.forget_unstored(&blob, &[unlinked.vnode.0]);
+    }
 }
 
 /// Removes the real things of vnodes that are gone.
