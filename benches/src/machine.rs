@@ -16,6 +16,8 @@ pub struct Machine {
     system: String,
     file_system: String,
     compiler: String,
+    /// Other work on the machine shows here: numbers taken above 1 or so say little.
+    load_before: String,
     vrift: String,
 }
 
@@ -23,7 +25,7 @@ impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} x {}, {} MiB of memory", self.cores, self.processor, self.memory_mib)?;
         writeln!(f, "{}, Linux {}, {}", self.system, self.kernel, self.file_system)?;
-        write!(f, "{}; {}", self.compiler, self.vrift)
+        write!(f, "{}; {}; load before: {}", self.compiler, self.vrift, self.load_before)
     }
 }
 
@@ -41,8 +43,15 @@ pub fn describe(dir: &Path) -> Machine {
         system: field("/etc/os-release", "PRETTY_NAME").trim_matches('"').to_string(),
         file_system: first_line(Command::new("findmnt").args(["-n", "-o", "FSTYPE", "-T"]).arg(dir)),
         compiler: first_line(Command::new("cc").arg("--version")),
+        load_before: load(),
         vrift: first_line(Command::new(crate::playground::bin_dir().join("vrift")).arg("--version")),
     }
+}
+
+/// Runnable tasks, on average over the last minute.
+fn load() -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().unwrap_or_default().to_string()
 }
 
 /// The value of the first `name: value` or `name=value` in a file.
