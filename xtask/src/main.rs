@@ -1,4 +1,4 @@
-//! Developer commands of vrift: `cargo xtask build|demo|test|bench|install|tidy`.
+//! Developer commands of vrift: `cargo xtask build|demo|test|bench|coverage|install|tidy`.
 //!
 //! Lives here: what runs cargo, the test programs and the built binaries, and the static checks of the
 //! workspace. May be imported: nothing of vrift itself; the binaries are used as a user would.
@@ -7,6 +7,7 @@
 mod bench;
 mod build;
 mod checks;
+mod coverage;
 mod demo;
 mod install;
 mod packages;
@@ -44,6 +45,12 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Write docs/coverage.md from the table of hooks
+    Coverage {
+        /// Write nothing: compare table, page, built library and the machine's C library
+        #[arg(long)]
+        check: bool,
+    },
     /// Install bin/vrift, bin/vriftd and lib/vrift/libvrift_shim.so
     Install {
         #[arg(long, value_name = "DIR")]
@@ -63,6 +70,8 @@ fn main() -> ExitCode {
         Command::Demo => demo::run(),
         Command::Test { long } => return exit_code(suite::test(long)),
         Command::Bench { args } => bench::run(&args),
+        Command::Coverage { check: false } => coverage::write(),
+        Command::Coverage { check: true } => coverage::check(),
         Command::Install { prefix } => install::run(&prefix),
         Command::Tidy { advisories } => return exit_code(suite::tidy(advisories)),
     };

@@ -105,6 +105,7 @@ unsafe extern "C" fn dlmopen_next(namespace: c_long, path: *const c_char, flags:
 /// is passed on is a jump, with the arguments as they came and no frame of ours.
 macro_rules! loader_hooks {
     ($($name:ident => $next:ident;)*) => {$(
+        super::listed!($name);
         #[unsafe(naked)]
         #[unsafe(no_mangle)]
         #[allow(clippy::missing_safety_doc, reason = "the C prototype's contract, see the manual page")]

@@ -230,6 +230,7 @@ hook! {
 /// pushed in its place they are one array, which `$body(first, array)` gets. The return address goes below.
 macro_rules! variadic_hooks {
     ($($(#[$meta:meta])* $name:ident => $body:ident;)*) => {$(
+        super::listed!($name);
         $(#[$meta])*
         #[unsafe(naked)]
         #[unsafe(no_mangle)]

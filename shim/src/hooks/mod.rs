@@ -30,9 +30,13 @@ use crate::resolve::{Inside, Place, resolve};
 use crate::text::PathText;
 use core::ffi::{c_char, c_int};
 
-/// Defines an exported C function. The body is an unsafe context's: the arguments are what C gave us.
+include!(concat!(env!("OUT_DIR"), "/listed.rs"));
+pub(crate) use listed;
+
+/// Defines an exported C function of the table in table/hooks.txt. The body is an unsafe context's: the arguments are what C gave us.
 macro_rules! hook {
     ($(#[$meta:meta])* fn $name:ident($($arg:ident: $type:ty),* $(,)?) -> $result:ty $body:block) => {
+        $crate::hooks::listed!($name);
         $(#[$meta])*
         #[unsafe(no_mangle)]
         #[allow(clippy::missing_safety_doc, reason = "the C prototype's contract, see the manual page")]

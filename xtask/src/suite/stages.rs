@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::Stage;
 use super::tally::{self, Tally};
-use crate::{bench, build, checks, demo, packages, process, workspace};
+use crate::{bench, build, checks, coverage, demo, packages, process, workspace};
 
 /// Cargo unifies features over the packages of one call, and the preload library must not get `std`
 /// through the others: it is always built and checked on its own.
@@ -25,6 +25,7 @@ pub fn all(long: bool) -> Vec<Stage> {
         ("licences, duplicates, origins", Box::new(|| passed(checks::licences()))),
         ("cargo test", Box::new(|| unit_tests(&[]))),
         ("release build", Box::new(|| passed(build::release()))),
+        ("hooks and exports", Box::new(|| passed(coverage::check()))),
         ("tests/shell", Box::new(|| shell_tests(&[]))),
         ("tests/real", Box::new(real_tests)),
         ("demo", Box::new(|| passed(demo::run()))),

@@ -1,0 +1,116 @@
+//! Which C functions the preload library takes over: `shim/table` against the built library, the machine's C
+//! library and docs/coverage.md.
+
+mod exports;
+mod page;
+#[path = "../../../shim/table/parse.rs"]
+mod parse;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use crate::workspace;
+use parse::Group;
+
+/// The compiler's own name, which core's unwind tables ask for.
+const NOT_HOOKS: [&str; 1] = ["rust_eh_personality"];
+
+/// The two tables.
+struct Tables {
+    hooks: Vec<Group>,
+    reasons: Vec<Group>,
+}
+
+impl Tables {
+    fn read() -> Result<Tables> {
+        Ok(Tables { hooks: table("hooks.txt")?, reasons: table("libc.txt")? })
+    }
+
+    fn hooked(&self) -> BTreeSet<&str> {
+        parse::names(&self.hooks).collect()
+    }
+
+    fn excused(&self) -> BTreeSet<&str> {
+        parse::names(&self.reasons).collect()
+    }
+}
+
+fn table(name: &str) -> Result<Vec<Group>> {
+    let path = workspace::root().join("shim/table").join(name);
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    parse::groups(&text).map_err(|error| anyhow!("{}: {error}", path.display()))
+}
+
+fn page_path() -> PathBuf {
+    workspace::root().join("docs/coverage.md")
+}
+
+/// `cargo xtask coverage`: writes the page.
+pub fn write() -> Result<()> {
+    let path = page_path();
+    fs::write(&path, page::text(&Tables::read()?))?;
+    println!("{}", path.display());
+    Ok(())
+}
+
+/// `cargo xtask coverage --check`: everything there is to compare; the library must be built.
+pub fn check() -> Result<()> {
+    let mut broken = page_differs()?;
+    broken.extend(names_twice()?);
+    broken.extend(without_reason()?);
+    broken.extend(exports_differ()?);
+    if !broken.is_empty() {
+        bail!("shim/table does not hold:\n  {}", broken.join("\n  "));
+    }
+    println!(
+        "  holds: the table of hooks, docs/coverage.md, the library's exports, the C library's functions"
+    );
+    Ok(())
+}
+
+/// Rule: the page is what [`write`] writes.
+pub fn page_differs() -> Result<Vec<String>> {
+    let wanted = page::text(&Tables::read()?);
+    let same = fs::read_to_string(page_path()).is_ok_and(|found| found == wanted);
+    Ok(if same { vec![] } else { vec!["docs/coverage.md is out of date: cargo xtask coverage".into()] })
+}
+
+/// Rule: a name is in one of the tables, and there once.
+pub fn names_twice() -> Result<Vec<String>> {
+    let tables = Tables::read()?;
+    let mut seen = BTreeSet::new();
+    let all = parse::names(&tables.hooks).chain(parse::names(&tables.reasons));
+    Ok(all.filter(|name| !seen.insert(*name)).map(|name| format!("{name} is in shim/table twice")).collect())
+}
+
+/// Rule: each function of the machine's C library has a hook or a reason for having none.
+pub fn without_reason() -> Result<Vec<String>> {
+    let tables = Tables::read()?;
+    let (hooked, excused) = (tables.hooked(), tables.excused());
+    let functions = exports::functions(&exports::c_library()?)?;
+    let known = |name: &str| hooked.contains(name) || excused.contains(name);
+    Ok(functions
+        .iter()
+        .filter(|name| !known(name))
+        .map(|name| format!("{name} of the C library has neither a hook nor a reason in shim/table/libc.txt"))
+        .collect())
+}
+
+/// Rule: the built library exports the functions of the table and nothing else.
+pub fn exports_differ() -> Result<Vec<String>> {
+    let tables = Tables::read()?;
+    let wanted = tables.hooked();
+    let exported = exports::functions(&workspace::release().join(workspace::SHIM))?;
+    let missing = wanted.iter().filter(|name| !exported.contains(**name));
+    let more = exported.iter().filter(|name| {
+        let name = name.as_str();
+        !wanted.contains(name) && !NOT_HOOKS.contains(&name)
+    });
+    Ok(missing
+        .map(|name| format!("{name} is in shim/table/hooks.txt, but not exported"))
+        .chain(more.map(|name| format!("{name} is exported, but not in shim/table/hooks.txt")))
+        .collect())
+}
