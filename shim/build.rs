@@ -21,6 +21,8 @@ fn main() {
         "-Wl,--hash-style=gnu",
         "-Wl,-Bsymbolic",
         "-Wl,--as-needed",
+        // Its constructor is in .init_array; the C start files would add functions that do nothing here.
+        "-nostartfiles",
     ] {
         println!("cargo:rustc-cdylib-link-arg={argument}");
     }

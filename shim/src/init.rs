@@ -11,30 +11,57 @@ unsafe extern "C" {
     pub static mut environ: *mut *mut c_char;
 }
 
+/// One value of the environment, kept: programs may overwrite the environment that they were started with.
+/// (None for the empty one is all zeros, which costs no space in the file and no page to be copied.)
+#[derive(Clone, Copy)]
+pub struct Value(Option<&'static [u8]>);
+
+impl Value {
+    pub fn as_bytes(&self) -> &'static [u8] {
+        self.0.unwrap_or(&[])
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.as_bytes().is_empty()
+    }
+}
+
 /// What the environment said. Written once, before [`STATE`] says ready.
 pub struct Settings {
     /// Absolute view path; empty: this process is in no view and every hook passes through.
-    pub view: Text<4096>,
+    pub view: Value,
     /// The workspace's runtime folder.
-    pub runtime: Text<1024>,
+    pub runtime: Value,
     /// Name of the workspace.
-    pub workspace: Text<512>,
+    pub workspace: Value,
     /// State folder, as the command line spelled it.
-    pub home: Text<4096>,
+    pub home: Value,
     /// Path of this library, as LD_PRELOAD named it.
-    pub library: Text<4096>,
+    pub library: Value,
 }
 
-struct Cell(UnsafeCell<Settings>);
+/// Three paths of PATH_MAX and two names. In one piece, so that a process start touches one page of it.
+const BYTES_MAX: usize = 4 * 4096;
+
+struct Kept {
+    settings: Settings,
+    bytes: [u8; BYTES_MAX],
+}
+
+struct Cell(UnsafeCell<Kept>);
 // SAFETY: written by one thread (STATE), read after it says ready.
 unsafe impl Sync for Cell {}
 
-static SETTINGS: Cell = Cell(UnsafeCell::new(Settings {
-    view: Text::new(),
-    runtime: Text::new(),
-    workspace: Text::new(),
-    home: Text::new(),
-    library: Text::new(),
+const UNSET_VALUE: Value = Value(None);
+static KEPT: Cell = Cell(UnsafeCell::new(Kept {
+    settings: Settings {
+        view: UNSET_VALUE,
+        runtime: UNSET_VALUE,
+        workspace: UNSET_VALUE,
+        home: UNSET_VALUE,
+        library: UNSET_VALUE,
+    },
+    bytes: [0; BYTES_MAX],
 }));
 
 const UNSET: u8 = 0;
@@ -65,40 +92,54 @@ fn start(envp: *const *const c_char) {
         // Ready, or this thread is inside start-up already: no hook is called from there.
         return;
     }
-    crate::real::resolve_all();
+    crate::real::find_libraries();
     // SAFETY: STATE is BUSY: this thread alone writes.
-    let settings = unsafe { &mut *SETTINGS.0.get() };
-    read_environment(settings, envp);
+    read_environment(unsafe { &mut *KEPT.0.get() }, envp);
     // SAFETY: the environment as the program starts with it.
     unsafe { crate::libraries::restore(envp.cast_mut().cast()) };
     STATE.store(READY, Ordering::Release);
 }
 
-fn read_environment(settings: &mut Settings, envp: *const *const c_char) {
+fn read_environment(kept: &'static mut Kept, envp: *const *const c_char) {
     if envp.is_null() {
         return;
     }
+    let Kept { settings, bytes } = kept;
+    let mut rest: &'static mut [u8] = bytes;
+    let mut keep = |value: &[u8]| {
+        let Some((mine, free)) = core::mem::take(&mut rest).split_at_mut_checked(value.len()) else {
+            complain(&[b"the environment's VRIFT_ variables and LD_PRELOAD are too long"]);
+            // SAFETY: abort(3) takes no arguments and does not return.
+            unsafe { libc::abort() }
+        };
+        mine.copy_from_slice(value);
+        rest = free;
+        Value(Some(mine))
+    };
     let mut at = envp;
     // SAFETY: environ(7): an array of strings, ended by a null pointer.
     while let Some(entry) = unsafe { crate::text::bytes_of(*at) } {
-        if let Some(value) = value_of(entry, names::ENV_VIEW) {
-            settings.view.push(value);
-        } else if let Some(value) = value_of(entry, names::ENV_RUNTIME) {
-            settings.runtime.push(value);
-        } else if let Some(value) = value_of(entry, names::ENV_WORKSPACE) {
-            settings.workspace.push(value);
-        } else if let Some(value) = value_of(entry, names::ENV_HOME) {
-            settings.home.push(value);
-        } else if let Some(value) = value_of(entry, names::ENV_PRELOAD)
-            && let Some(own) = value.split(|byte| matches!(byte, b':' | b' ')).find(|path| is_own(path))
-        {
-            settings.library.push(own);
+        // All names start with one of these letters.
+        if matches!(entry.first(), Some(b'V' | b'L')) {
+            if let Some(value) = value_of(entry, names::ENV_VIEW) {
+                settings.view = keep(value);
+            } else if let Some(value) = value_of(entry, names::ENV_RUNTIME) {
+                settings.runtime = keep(value);
+            } else if let Some(value) = value_of(entry, names::ENV_WORKSPACE) {
+                settings.workspace = keep(value);
+            } else if let Some(value) = value_of(entry, names::ENV_HOME) {
+                settings.home = keep(value);
+            } else if let Some(value) = value_of(entry, names::ENV_PRELOAD)
+                && let Some(own) = value.split(|byte| matches!(byte, b':' | b' ')).find(|path| is_own(path))
+            {
+                settings.library = keep(own);
+            }
         }
         // SAFETY: not yet at the terminating null.
         at = unsafe { at.add(1) };
     }
     if settings.runtime.is_empty() || !settings.view.as_bytes().starts_with(b"/") {
-        settings.view.clear();
+        settings.view = UNSET_VALUE;
     }
 }
 
@@ -112,7 +153,7 @@ pub fn is_own(path: &[u8]) -> bool {
 pub fn settings() -> &'static Settings {
     ensure();
     // SAFETY: ready, and never written again.
-    unsafe { &*SETTINGS.0.get() }
+    unsafe { &(*KEPT.0.get()).settings }
 }
 
 /// Whether this process is in a view at all.

@@ -1,10 +1,13 @@
 //! The functions behind the hooks: where each name is defined after this library in the search order.
 //!
-//! Resolved once, by looking into the loaded objects' GNU hash tables (a dlsym per name would cost more than
-//! the rest of the start together). The default version of a symbol is taken, as dlsym(RTLD_NEXT) would.
+//! A function is looked up when it is first called, in the GNU hash tables of the objects that the program
+//! started with: they stay loaded and nothing about them changes, so that the look-up takes no lock, allocates
+//! nothing and may run in a signal handler. (A process calls some fifteen of these functions: finding all of them
+//! at its start cost more than the rest of the start-up together, by dlsym several times as much.) The default
+//! version of a symbol is taken, as dlsym(RTLD_NEXT) would.
 
-use core::ffi::{CStr, c_int, c_void};
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::ffi::{CStr, c_char, c_int};
+use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 macro_rules! symbols {
     ($($name:ident)*) => {
@@ -84,13 +87,41 @@ const fn keys() -> [Key; COUNT] {
 
 static ADDRESSES: [AtomicUsize; COUNT] = [const { AtomicUsize::new(0) }; COUNT];
 
+/// What [`ADDRESSES`] holds for a function that no library has.
+const ABSENT: usize = 1;
+
 /// The address of a function; None when no library behind the shim has it.
+#[inline(always)]
 pub fn address(symbol: Symbol) -> Option<usize> {
-    crate::init::ensure();
     match ADDRESSES[symbol as usize].load(Ordering::Relaxed) {
-        0 => None,
+        0 => find(symbol),
+        ABSENT => None,
         address => Some(address),
     }
+}
+
+#[cold]
+#[inline(never)]
+fn find(symbol: Symbol) -> Option<usize> {
+    crate::init::ensure();
+    let key = &KEYS[symbol as usize];
+    let last = LAST.load(Ordering::Relaxed);
+    let mut at = OWN.load(Ordering::Relaxed);
+    let mut found = None;
+    while found.is_none() && !at.is_null() && at != last {
+        // SAFETY: from this library to the last one of the program's start all entries stay as they are; what
+        // they describe is loaded.
+        unsafe {
+            at = (*at).next;
+            if let Some(map) = at.as_ref()
+                && let Some(object) = object_at(map.base, map.dynamic)
+            {
+                found = lookup(&object, key);
+            }
+        }
+    }
+    ADDRESSES[symbol as usize].store(found.unwrap_or(ABSENT), Ordering::Relaxed);
+    found
 }
 
 /// Calls the function behind the hook: `real!(close(fd: c_int) -> c_int)`. Where it does not exist: ENOSYS.
@@ -153,39 +184,46 @@ struct Object {
     versions: *const u16,
 }
 
-struct Search {
-    /// An address inside this library.
-    own: usize,
-    passed_own: bool,
+/// The public part of `struct link_map` (link.h): one loaded object, in the order of search.
+#[repr(C)]
+struct LinkMap {
+    base: usize,
+    name: *const c_char,
+    dynamic: *const [u64; 2],
+    next: *mut LinkMap,
+    previous: *mut LinkMap,
 }
 
-/// Fills the table. Called once, by [`crate::init`].
-pub fn resolve_all() {
-    let mut search = Search { own: resolve_all as *const () as usize, passed_own: false };
-    // SAFETY: the callback keeps to dl_iterate_phdr(3)'s contract; `search` outlives the call.
-    unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut search).cast()) };
+/// `struct r_debug` (link.h): what the loader shows to debuggers.
+#[repr(C)]
+struct LoaderState {
+    version: c_int,
+    first: *mut LinkMap,
 }
 
-unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, size: usize, data: *mut c_void) -> c_int {
-    let _ = size;
-    // SAFETY: dl_iterate_phdr gives a valid info, and `data` is resolve_all's Search.
-    let (info, search) = unsafe { (&*info, &mut *data.cast::<Search>()) };
-    // SAFETY: the loader's own program headers, dlpi_phnum of them.
-    let headers = unsafe { core::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) };
-    let base = info.dlpi_addr as usize;
-    if !search.passed_own {
-        search.passed_own = headers.iter().any(|header| {
-            let start = base + header.p_vaddr as usize;
-            header.p_type == libc::PT_LOAD && (start..start + header.p_memsz as usize).contains(&search.own)
-        });
-        return 0;
+unsafe extern "C" {
+    static _r_debug: LoaderState;
+    static _DYNAMIC: [u64; 2];
+}
+
+/// This library's entry, and the last one of those that were there at the program's start: what is loaded later
+/// comes and goes.
+static OWN: AtomicPtr<LinkMap> = AtomicPtr::new(core::ptr::null_mut());
+static LAST: AtomicPtr<LinkMap> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Remembers which libraries come after this one. Called once, by [`crate::init`].
+pub fn find_libraries() {
+    // SAFETY: while constructors run nothing is unloaded, and the list ends with a null pointer.
+    unsafe {
+        let mut at = _r_debug.first;
+        while let Some(map) = at.as_ref() {
+            if core::ptr::eq(map.dynamic, &raw const _DYNAMIC) {
+                OWN.store(at, Ordering::Relaxed);
+            }
+            LAST.store(at, Ordering::Relaxed);
+            at = map.next;
+        }
     }
-    let Some(dynamic) = headers.iter().find(|header| header.p_type == libc::PT_DYNAMIC) else { return 0 };
-    // SAFETY: the dynamic section of a loaded object.
-    if let Some(object) = unsafe { object_at(base, (base + dynamic.p_vaddr as usize) as *const [u64; 2]) } {
-        resolve_in(&object);
-    }
-    0
 }
 
 /// # Safety
@@ -221,17 +259,6 @@ unsafe fn object_at(base: usize, mut dynamic: *const [u64; 2]) -> Option<Object>
         strings: strings as *const u8,
         versions: versions as *const u16,
     })
-}
-
-fn resolve_in(object: &Object) {
-    for (cell, key) in ADDRESSES.iter().zip(&KEYS) {
-        if cell.load(Ordering::Relaxed) == 0 {
-            // SAFETY: the object's tables are those the loader uses itself.
-            if let Some(address) = unsafe { lookup(object, key) } {
-                cell.store(address, Ordering::Relaxed);
-            }
-        }
-    }
 }
 
 /// Looks a name up in the GNU hash table: header {buckets, first symbol, bloom words, bloom shift}, 64-bit
