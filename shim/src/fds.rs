@@ -3,6 +3,7 @@
 //! (raw closes, children that share memory) can make it lie. What it does not know, the fd's name in /proc tells.
 
 use crate::init;
+use crate::memory;
 use crate::raw::{self, Errno};
 use crate::text::{PathText, Text, parse_hex16};
 use crate::view;
@@ -28,11 +29,15 @@ struct Entry {
     inode: AtomicU64,
 }
 
-static TABLE: [Entry; TABLE_LEN] =
-    [const { Entry { vnode: AtomicU64::new(0), inode: AtomicU64::new(0) } }; TABLE_LEN];
+pub struct Table([Entry; TABLE_LEN]);
 
 fn entry(fd: c_int) -> Option<&'static Entry> {
-    usize::try_from(fd).ok().and_then(|fd| TABLE.get(fd))
+    usize::try_from(fd).ok().and_then(|fd| memory::get().ok()?.fds.0.get(fd))
+}
+
+/// None as well while nothing was remembered of any fd.
+fn existing_entry(fd: c_int) -> Option<&'static Entry> {
+    usize::try_from(fd).ok().and_then(|fd| memory::existing()?.fds.0.get(fd))
 }
 
 /// After an open in the view.
@@ -45,7 +50,7 @@ pub fn opened(fd: c_int, vnode: VnodeNo) {
 
 /// After a close, or an open outside.
 pub fn forget(fd: c_int) {
-    if let Some(entry) = entry(fd)
+    if let Some(entry) = existing_entry(fd)
         && entry.vnode.load(Ordering::Relaxed) != 0
     {
         entry.vnode.store(0, Ordering::Relaxed);
@@ -54,7 +59,7 @@ pub fn forget(fd: c_int) {
 
 /// After dup(2) and its kin.
 pub fn copied(from: c_int, to: c_int) {
-    if let (Some(from), Some(to)) = (entry(from), entry(to)) {
+    if let (Some(from), Some(to)) = (existing_entry(from), existing_entry(to)) {
         to.inode.store(from.inode.load(Ordering::Relaxed), Ordering::Relaxed);
         to.vnode.store(from.vnode.load(Ordering::Relaxed), Ordering::Relaxed);
     }

@@ -40,12 +40,12 @@ pub struct Settings {
     pub library: Value,
 }
 
-/// Three paths of PATH_MAX and two names. In one piece, so that a process start touches one page of it.
-const BYTES_MAX: usize = 4 * 4096;
+/// What the values usually need is part of this library's one writable page; longer ones get a mapping.
+const BYTES: usize = 512;
 
 struct Kept {
     settings: Settings,
-    bytes: [u8; BYTES_MAX],
+    bytes: [u8; BYTES],
 }
 
 struct Cell(UnsafeCell<Kept>);
@@ -61,7 +61,7 @@ static KEPT: Cell = Cell(UnsafeCell::new(Kept {
         home: UNSET_VALUE,
         library: UNSET_VALUE,
     },
-    bytes: [0; BYTES_MAX],
+    bytes: [0; BYTES],
 }));
 
 const UNSET: u8 = 0;
@@ -107,11 +107,10 @@ fn read_environment(kept: &'static mut Kept, envp: *const *const c_char) {
     let Kept { settings, bytes } = kept;
     let mut rest: &'static mut [u8] = bytes;
     let mut keep = |value: &[u8]| {
-        let Some((mine, free)) = core::mem::take(&mut rest).split_at_mut_checked(value.len()) else {
-            complain(&[b"the environment's VRIFT_ variables and LD_PRELOAD are too long"]);
-            // SAFETY: abort(3) takes no arguments and does not return.
-            unsafe { libc::abort() }
-        };
+        if rest.len() < value.len() {
+            rest = more(value.len());
+        }
+        let (mine, free) = core::mem::take(&mut rest).split_at_mut(value.len());
         mine.copy_from_slice(value);
         rest = free;
         Value(Some(mine))
@@ -141,6 +140,19 @@ fn read_environment(kept: &'static mut Kept, envp: *const *const c_char) {
     if settings.runtime.is_empty() || !settings.view.as_bytes().starts_with(b"/") {
         settings.view = UNSET_VALUE;
     }
+}
+
+/// Memory for a value of `len` bytes and some more.
+#[cold]
+fn more(len: usize) -> &'static mut [u8] {
+    let len = len + 4096;
+    let Ok(at) = crate::raw::map_anonymous(len) else {
+        complain(&[b"no memory for the environment's VRIFT_ variables"]);
+        // SAFETY: abort(3) takes no arguments and does not return.
+        unsafe { libc::abort() }
+    };
+    // SAFETY: a fresh mapping of that length, which is never unmapped.
+    unsafe { core::slice::from_raw_parts_mut(at, len) }
 }
 
 /// Whether an entry of LD_PRELOAD is this library.

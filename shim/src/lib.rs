@@ -23,6 +23,7 @@ mod heap;
 pub mod hooks;
 mod init;
 mod libraries;
+mod memory;
 mod outside;
 mod raw;
 mod real;

@@ -1,11 +1,12 @@
 //! Paths outside the view that lead into it by a symlink or by /proc: the kernel would go to the real tree.
 //!
 //! Which real directory a path's folder is, is asked of the kernel once for each folder and process; folders that
-//! do not lead into the view, and those that do not exist, are remembered. The last component is not looked at: a symlink outside whose own
-//! target is a file of the view is the kernel's (`docs/limits.md`).
+//! do not lead into the view, and those that do not exist, are remembered. The last component is not looked at:
+//! a symlink outside whose own target is a file of the view is the kernel's (`docs/limits.md`).
 
 use crate::fds;
 use crate::init;
+use crate::memory;
 use crate::raw;
 use crate::text::{PathText, below};
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +14,7 @@ use vrift_manifest::VnodeNo;
 
 /// Folders remembered; a compiler looks into some twenty.
 const REMEMBERED: usize = 512;
-static CLEAN: [AtomicU64; REMEMBERED] = [const { AtomicU64::new(0) }; REMEMBERED];
+pub struct CleanFolders([AtomicU64; REMEMBERED]);
 
 /// Where an absolute path outside really leads.
 pub enum Leads {
@@ -99,12 +100,18 @@ fn hash(dir: &[u8]) -> u64 {
     dir.iter().fold(0xcbf2_9ce4_8422_2325, step) | 1
 }
 
+fn place(hash: u64) -> Option<&'static AtomicU64> {
+    memory::get().ok()?.clean.0.get((hash >> 32) as usize % REMEMBERED)
+}
+
 fn is_clean(dir: &[u8]) -> bool {
     let hash = hash(dir);
-    CLEAN[(hash >> 32) as usize % REMEMBERED].load(Ordering::Relaxed) == hash
+    place(hash).is_some_and(|place| place.load(Ordering::Relaxed) == hash)
 }
 
 fn remember(dir: &[u8]) {
     let hash = hash(dir);
-    CLEAN[(hash >> 32) as usize % REMEMBERED].store(hash, Ordering::Relaxed);
+    if let Some(place) = place(hash) {
+        place.store(hash, Ordering::Relaxed);
+    }
 }

@@ -85,6 +85,8 @@ const fn keys() -> [Key; COUNT] {
     keys
 }
 
+/// Part of the file: in zeroed memory behind it, they would cost each process start one more mmap(2).
+#[unsafe(link_section = ".data")]
 static ADDRESSES: [AtomicUsize; COUNT] = [const { AtomicUsize::new(0) }; COUNT];
 
 /// What [`ADDRESSES`] holds for a function that no library has.

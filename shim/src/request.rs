@@ -5,11 +5,12 @@
 //! same request is sent again to its successor, which knows whether it was carried out.
 
 use crate::init;
+use crate::memory;
 use crate::raw::{self, Errno};
 use crate::text::Text;
 use crate::view;
 use core::ffi::c_int;
-use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use vrift_protocol::frame::{FLAG_REPLY, FLAG_RETRY, RECONNECT_TIMEOUT_MS};
 use vrift_protocol::{FrameHeader, Hello, Op, VnodeReply, VnodeRequest, counters, names};
 use zerocopy::byteorder::little_endian::{U16, U32, U64};
@@ -22,7 +23,7 @@ const FD_FLOORS: [usize; 4] = [900, 200, 60, 10];
 const RETRY_PAUSE_US: i64 = 5_000;
 
 /// In the page that fork wipes.
-struct ForkState {
+pub struct ForkState {
     /// Thread that is using the connection, by [`crate::errno::thread_id`].
     lock: AtomicUsize,
     /// fd + 1; 0: not connected.
@@ -34,27 +35,12 @@ struct ForkState {
     pid: AtomicI32,
 }
 
-static STATE: AtomicPtr<ForkState> = AtomicPtr::new(core::ptr::null_mut());
 /// The last connection of this process or of the parent it was forked from: fd + 1 and inode.
 static INHERITED_FD: AtomicI32 = AtomicI32::new(0);
 static INHERITED_INODE: AtomicU64 = AtomicU64::new(0);
 
 fn state() -> Result<&'static ForkState, Errno> {
-    let mut state = STATE.load(Ordering::Acquire);
-    if state.is_null() {
-        let page = raw::map_anonymous(4096)?;
-        raw::wipe_on_fork(page, 4096)?;
-        match STATE.compare_exchange(state, page.cast(), Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => state = page.cast(),
-            Err(other) => {
-                // SAFETY: just mapped and never shown to anyone.
-                unsafe { raw::unmap(page, 4096) };
-                state = other;
-            }
-        }
-    }
-    // SAFETY: a zeroed page that is never unmapped; all fields are atomics, for which zero is a value.
-    Ok(unsafe { &*state })
+    memory::get().map(|memory| &memory.fork.0)
 }
 
 /// Whether this is a child that shares its parent's memory (vfork(2), CLONE_VM): it must leave no trace in
@@ -84,9 +70,7 @@ pub fn is_connection(fd: c_int) -> bool {
 
 /// Before `fd` is replaced by something else: the next request makes a connection anew.
 pub fn give_up(fd: c_int) {
-    let state = STATE.load(Ordering::Acquire);
-    // SAFETY: as in `state`.
-    if let Some(state) = unsafe { state.as_ref() }
+    if let Some(state) = memory::existing().map(|memory| &memory.fork.0)
         && state.fd.load(Ordering::Relaxed) == fd + 1
     {
         state.fd.store(0, Ordering::Relaxed);
@@ -95,9 +79,7 @@ pub fn give_up(fd: c_int) {
 
 /// The connection's fd, if there is one.
 pub fn connection() -> Option<c_int> {
-    let state = STATE.load(Ordering::Acquire);
-    // SAFETY: as in `state`.
-    let fd = unsafe { state.as_ref() }?.fd.load(Ordering::Relaxed);
+    let fd = memory::existing()?.fork.0.fd.load(Ordering::Relaxed);
     (fd != 0).then(|| fd - 1)
 }
 

@@ -1,6 +1,7 @@
 //! The mapped index of this process's workspace, and the real paths that stand for its vnodes.
 
 use crate::init;
+use crate::memory;
 use crate::raw::{self, Errno};
 use crate::text::{PathText, Text, hex};
 use core::cell::UnsafeCell;
@@ -31,9 +32,12 @@ struct FixedCell(UnsafeCell<MaybeUninit<Fixed>>);
 // SAFETY: as above.
 unsafe impl Sync for FixedCell {}
 
-static SLOTS: [Slot; GENERATIONS_MAX] =
-    [const { Slot(UnsafeCell::new(MaybeUninit::uninit())) }; GENERATIONS_MAX];
-static FIXED: FixedCell = FixedCell(UnsafeCell::new(MaybeUninit::uninit()));
+/// The mapped generations of the index, and what they have in common.
+pub struct Generations {
+    slots: [Slot; GENERATIONS_MAX],
+    fixed: FixedCell,
+}
+
 static CURRENT: AtomicPtr<Reader> = AtomicPtr::new(core::ptr::null_mut());
 static USED: AtomicUsize = AtomicUsize::new(0);
 static LOCK: AtomicUsize = AtomicUsize::new(0);
@@ -89,7 +93,14 @@ fn remap() -> Result<&'static Reader, Errno> {
 }
 
 fn map_current() -> Result<&'static Reader, Errno> {
-    let deadline_ns = raw::now_ns() + RECONNECT_TIMEOUT_MS as i64 * 1_000_000;
+    let mut deadline_ns = 0;
+    let mut may_wait = || {
+        let now_ns = raw::now_ns();
+        if deadline_ns == 0 {
+            deadline_ns = now_ns + RECONNECT_TIMEOUT_MS as i64 * 1_000_000;
+        }
+        now_ns < deadline_ns
+    };
     loop {
         // SAFETY: published readers stay for the life of the process.
         if let Some(reader) = unsafe { CURRENT.load(Ordering::Acquire).as_ref() }
@@ -99,7 +110,7 @@ fn map_current() -> Result<&'static Reader, Errno> {
         }
         match map_file() {
             Ok(reader) if !reader.is_retired() => return publish(reader),
-            Ok(_) | Err(libc::ENOENT) if raw::now_ns() < deadline_ns => raw::sleep_us(1_000),
+            Ok(_) | Err(libc::ENOENT) if may_wait() => raw::sleep_us(1_000),
             Ok(_) => {
                 init::complain(&[b"the index is retired and no other came: see 'vrift daemon status'"]);
                 return Err(libc::EIO);
@@ -134,9 +145,10 @@ fn map_path(name: &str, flags: i32, protection: i32, len: Option<usize>) -> Resu
 /// Called under LOCK.
 fn publish(reader: Reader) -> Result<&'static Reader, Errno> {
     let used = USED.load(Ordering::Relaxed);
-    let slot = SLOTS.get(used).ok_or(libc::EIO)?;
+    let generations = &memory::get()?.generations;
+    let slot = generations.slots.get(used).ok_or(libc::EIO)?;
     if used == 0 {
-        set_fixed(&reader)?;
+        set_fixed(&reader, &generations.fixed)?;
     }
     // SAFETY: slot `used` is not published yet and LOCK is held; afterwards it is only read.
     let reader = unsafe { (*slot.0.get()).write(reader) };
@@ -145,7 +157,7 @@ fn publish(reader: Reader) -> Result<&'static Reader, Errno> {
     Ok(reader)
 }
 
-fn set_fixed(reader: &Reader) -> Result<(), Errno> {
+fn set_fixed(reader: &Reader, fixed: &FixedCell) -> Result<(), Errno> {
     let mut home = PathText::new();
     home.fill(|to| reader.home(to).ok_or(libc::EIO))?;
     let mut workspace = Text::new();
@@ -159,14 +171,14 @@ fn set_fixed(reader: &Reader) -> Result<(), Errno> {
     let counters = unsafe { Window::new(base, len) };
     counters.add_u64(counters::PROCESSES, 1);
     // SAFETY: nothing is published yet and LOCK is held.
-    unsafe { (*FIXED.0.get()).write(Fixed { home, workspace, home_device: AtomicU64::new(0), counters }) };
+    unsafe { (*fixed.0.get()).write(Fixed { home, workspace, home_device: AtomicU64::new(0), counters }) };
     Ok(())
 }
 
 fn fixed() -> Result<&'static Fixed, Errno> {
     index()?;
     // SAFETY: written before the first index was published.
-    Ok(unsafe { (*FIXED.0.get()).assume_init_ref() })
+    Ok(unsafe { (*memory::get()?.generations.fixed.0.get()).assume_init_ref() })
 }
 
 /// Adds one to a counter of `vrift_protocol::counters`.
