@@ -1,5 +1,6 @@
 //! The command of a run: its start, its signals, its end.
 
+use crate::text::say;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
@@ -50,9 +51,7 @@ impl Signalled {
                     }
                     Phase::Starting | Phase::Running(_) => {}
                     Phase::Ending => {
-                        eprintln!(
-                            "vrift: interrupted before the result was synced; vrift run -- true syncs it"
-                        );
+                        say!("vrift: interrupted before the result was synced; vrift run -- true syncs it");
                         std::process::exit(128 + signal);
                     }
                 }

@@ -1,6 +1,7 @@
 //! What can go wrong for a command: each error has a class, which is its exit code, and a next step.
 
 use crate::text::escape_path;
+use crate::text::say;
 use nix::errno::Errno;
 use std::io;
 use std::path::PathBuf;
@@ -129,12 +130,8 @@ impl CliError {
         let room = LINES_MAX.saturating_sub(hints.len()).max(1);
         let lines =
             what.lines().filter(|line| !line.trim().is_empty()).take(room).chain(hints).take(LINES_MAX);
-        for (number, line) in lines.enumerate() {
-            match number {
-                0 => eprintln!("vrift: {line}"),
-                _ => eprintln!("  {line}"),
-            }
-        }
+        let lines: Vec<&str> = lines.collect();
+        say!("vrift: {}", lines.join("\n  "));
     }
 }
 

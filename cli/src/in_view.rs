@@ -1,6 +1,7 @@
 //! `vrift __exec`: a process that is already in the view becomes the command, so that the preload library
 //! decides what the command's name means. Started by `vrift run`; not for users.
 
+use crate::text::say;
 use nix::errno::Errno;
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -21,7 +22,7 @@ pub const NOT_FOUND: u8 = 127;
 /// only when that failed: the exit code.
 pub fn become_command(args: &[OsString]) -> u8 {
     let [dir, program, args @ ..] = args else {
-        eprintln!("vrift: {EXEC} is started by vrift run");
+        say!("vrift: {EXEC} is started by vrift run");
         return 2;
     };
     let mut command = Command::new(program);
@@ -46,13 +47,13 @@ pub fn explain(program: &OsStr, error: &io::Error) -> u8 {
     };
     match errno {
         Some(Errno::ENOENT) if is_path && Path::new(program).is_file() => {
-            eprintln!("vrift: {name}: its interpreter was not found");
+            say!("vrift: {name}: its interpreter was not found");
         }
-        Some(Errno::ENOENT) if is_path => eprintln!("vrift: {name}: no such file"),
-        Some(Errno::ENOENT) => eprintln!("vrift: {name}: command not found"),
-        Some(Errno::EACCES) if Path::new(program).is_dir() => eprintln!("vrift: {name}: is a directory"),
-        Some(errno) => eprintln!("vrift: {name}: {}", errno.desc().to_lowercase()),
-        None => eprintln!("vrift: {name}: {error}"),
+        Some(Errno::ENOENT) if is_path => say!("vrift: {name}: no such file"),
+        Some(Errno::ENOENT) => say!("vrift: {name}: command not found"),
+        Some(Errno::EACCES) if Path::new(program).is_dir() => say!("vrift: {name}: is a directory"),
+        Some(errno) => say!("vrift: {name}: {}", errno.desc().to_lowercase()),
+        None => say!("vrift: {name}: {error}"),
     }
     if matches!(errno, Some(Errno::ENOENT | Errno::ENOTDIR)) { NOT_FOUND } else { NOT_EXECUTABLE }
 }

@@ -1,8 +1,21 @@
 //! How names, sizes, times and modes are written for people.
 
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use vrift_protocol::admin::PathBytes;
+
+/// A line on stderr in one write(2): the command in the view and other runs write there at the same time.
+macro_rules! say {
+    ($($part:tt)*) => { $crate::text::write_line(format!($($part)*)) };
+}
+pub(crate) use say;
+
+pub fn write_line(mut line: String) {
+    line.push('\n');
+    // There is nowhere to say that stderr cannot be written.
+    let _ = std::io::stderr().write_all(line.as_bytes());
+}
 
 const KIB: f64 = 1024.0;
 const SECONDS_A_DAY: i64 = 86_400;

@@ -6,7 +6,7 @@ use crate::install::DAEMON_FILE;
 use crate::places::Places;
 use crate::session::Session;
 use crate::start;
-use crate::text::{count, escape_path, path_text, size};
+use crate::text::{count, escape_path, path_text, say, size};
 use clap::{Args, Subcommand};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
@@ -219,8 +219,8 @@ fn logs(lines: usize) -> Result<u8> {
 
 fn no_log(log: Option<&Path>) -> Result<u8> {
     match log {
-        Some(log) => eprintln!("vrift: there is no log yet at {}", escape_path(log)),
-        None => eprintln!("vrift: there is no log yet: no daemon was ever started here"),
+        Some(log) => say!("vrift: there is no log yet at {}", escape_path(log)),
+        None => say!("vrift: there is no log yet: no daemon was ever started here"),
     }
     Ok(1)
 }

@@ -5,7 +5,7 @@ use super::taken::name_problems;
 use crate::error::{CliError, Result};
 use crate::session::Session;
 use crate::target::{Chosen, Which};
-use crate::text::{count, path_text, size};
+use crate::text::{count, path_text, say, size};
 use clap::Args;
 use std::path::PathBuf;
 use vrift_protocol::admin::{AdminReply, AdminRequest, PathBytes};
@@ -64,9 +64,7 @@ impl Export {
         name_problems("failed", &exported.failed);
         if refused {
             name_problems("changed on disk", &exported.conflicts);
-            eprintln!(
-                "vrift: nothing was written; --force overwrites them, vrift diff shows the differences"
-            );
+            say!("vrift: nothing was written; --force overwrites them, vrift diff shows the differences");
         }
         Ok(u8::from(refused || !exported.failed.is_empty()))
     }

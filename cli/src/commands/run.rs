@@ -5,7 +5,7 @@ use crate::child::{Signalled, exit_code};
 use crate::error::{CliError, Result};
 use crate::session::Session;
 use crate::target::{Which, current_dir};
-use crate::text::{count, size};
+use crate::text::{count, say, size};
 use crate::watch::Watch;
 use crate::{in_view, install, program, view_env};
 use clap::Args;
@@ -154,17 +154,17 @@ fn report(end: &Result<RunEnd>, started: Instant, quiet: bool) -> bool {
     let end = match end {
         Ok(end) => end,
         Err(error) => {
-            eprintln!("vrift: the command is over, but its result may not be synced:");
+            say!("vrift: the command is over, but its result may not be synced:");
             error.report();
             return false;
         }
     };
     let seconds = started.elapsed().as_secs_f64();
     if !end.synced {
-        eprintln!("vrift: the result was not synced: the store refused it; see: vrift daemon status");
+        say!("vrift: the result was not synced: the store refused it; see: vrift daemon status");
     }
     if !quiet {
-        eprintln!(
+        say!(
             "vrift: {}, {} changed, {} new, {}, {seconds:.2} s",
             count(end.processes, "process", "processes"),
             count(end.files_changed, "file", "files"),

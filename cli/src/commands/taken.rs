@@ -1,6 +1,6 @@
 //! What was taken in, and what was not: shared by `ingest`, `sync` and all that enter a view.
 
-use crate::text::{count, path_text, size};
+use crate::text::{count, path_text, say, size};
 use vrift_protocol::admin::{Problem, Taken};
 
 /// Problems that are named one by one; the rest is counted.
@@ -9,10 +9,10 @@ const NAMED_MAX: usize = 20;
 /// Names problems on stderr; none of them more than once a line.
 pub fn name_problems(what: &str, problems: &[Problem]) {
     for problem in problems.iter().take(NAMED_MAX) {
-        eprintln!("vrift: {what}: {}: {}", path_text(&problem.path), problem.what);
+        say!("vrift: {what}: {}: {}", path_text(&problem.path), problem.what);
     }
     if problems.len() > NAMED_MAX {
-        eprintln!("vrift: {what}: and {} more; --json names all", problems.len() - NAMED_MAX);
+        say!("vrift: {what}: and {} more; --json names all", problems.len() - NAMED_MAX);
     }
 }
 
@@ -34,7 +34,7 @@ pub fn has_changes(taken: &Taken) -> bool {
 /// On stderr, when a run or a shell begins: what the view took in first.
 pub fn announce(taken: &Taken, quiet: bool) {
     if !quiet && taken.created {
-        eprintln!(
+        say!(
             "vrift: took in {} as workspace {}: {}, {}",
             path_text(&taken.view),
             taken.workspace,
@@ -42,7 +42,7 @@ pub fn announce(taken: &Taken, quiet: bool) {
             size(taken.bytes)
         );
     } else if !quiet && has_changes(taken) {
-        eprintln!("vrift: took in what changed in {}: {}", path_text(&taken.view), changes(taken));
+        say!("vrift: took in what changed in {}: {}", path_text(&taken.view), changes(taken));
     }
     name_all_problems(taken);
 }
