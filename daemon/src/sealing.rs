@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use vrift_cas::{CommitOutcome, PrepareOutcome, Prepared};
-use vrift_manifest::{Content, VnodeNo};
+use vrift_manifest::{Content, SetAttr, VnodeNo};
 
 /// A file that was closed is sealed after this time without another close: a linker or archiver that opens
 /// the same file again soon does not pay for a copy.
@@ -33,6 +33,13 @@ pub enum SealOutcome {
     Busy,
     /// It is not staged (any more).
     Gone,
+}
+
+/// Times of a staging file, in nanoseconds since 1970, that sealing must not lose.
+#[derive(Clone, Copy)]
+struct KernelTimes {
+    atime_ns: i64,
+    ctime_ns: i64,
 }
 
 /// The kernel's messages about staging files.
@@ -83,11 +90,13 @@ impl Daemon {
             }
             spaces.sealing.insert(key);
         }
-        // Before the hot tier's mode and name change it.
-        let changed_ns =
-            fs::symlink_metadata(&path).map_or(0, |stat| stat.ctime() * 1_000_000_000 + stat.ctime_nsec());
+        // Before the hot tier's mode and name change the one, and hashing the other.
+        let times = fs::symlink_metadata(&path).ok().map(|stat| KernelTimes {
+            atime_ns: stat.atime() * 1_000_000_000 + stat.atime_nsec(),
+            ctime_ns: stat.ctime() * 1_000_000_000 + stat.ctime_nsec(),
+        });
         let outcome = match self.cas.prepare_seal(workspace, vnode.0) {
-            Ok(PrepareOutcome::Prepared(prepared)) => self.adopt(workspace, vnode, prepared, changed_ns),
+            Ok(PrepareOutcome::Prepared(prepared)) => self.adopt(workspace, vnode, prepared, times),
             Ok(PrepareOutcome::Busy) => Ok(SealOutcome::Busy),
             Ok(PrepareOutcome::Gone) => Ok(SealOutcome::Gone),
             Err(error) => {
@@ -107,7 +116,7 @@ impl Daemon {
         workspace: u32,
         vnode: VnodeNo,
         prepared: Prepared<'_>,
-        changed_ns: i64,
+        times: Option<KernelTimes>,
     ) -> Result<SealOutcome, Errno> {
         let mut spaces = self.spaces();
         let attr = spaces.get(workspace)?.index.attr(vnode);
@@ -122,8 +131,13 @@ impl Daemon {
             size: sealed.size_bytes,
             blocks: sealed.blocks,
             mtime_ns,
-            ctime_ns: attr.ctime_ns.max(changed_ns).max(sealed.mtime_ns),
+            ctime_ns: attr.ctime_ns.max(times.map_or(0, |times| times.ctime_ns)).max(sealed.mtime_ns),
         };
+        // As long as it was staged, the time of the last read was the staging file's.
+        if let Some(times) = times.filter(|times| times.atime_ns != attr.atime_ns) {
+            let set = SetAttr { atime_ns: Some(times.atime_ns), ..SetAttr::default() };
+            self.commit(&mut spaces, workspace, Origin::default(), &Change::SetAttr { vnode, set })?;
+        }
         let is_new = !self.store.has_blob(&sealed.hash) && !self.cas.hot_path(&sealed.hash).exists();
         let change = content(Content::Sealed(sealed.hash.0), sealed.mtime_ns);
         self.commit(&mut spaces, workspace, Origin::default(), &change)?;
