@@ -61,6 +61,8 @@ pub struct Daemon {
     /// Something was appended since the last sync.
     pub dirty: AtomicBool,
     pub seals: crate::sealing::SealQueue,
+    /// Names of sockets that were unlinked.
+    pub socket_names: crate::sockets::KeptNames,
     /// Base tables by workspace, with their hash.
     pub bases: Mutex<HashMap<u32, KnownBase>>,
     spaces: Mutex<Namespaces>,
@@ -93,6 +95,7 @@ impl Daemon {
             // Whatever the last daemon did not sync counts as ours.
             dirty: AtomicBool::new(true),
             seals: crate::sealing::SealQueue::new(),
+            socket_names: crate::sockets::KeptNames::default(),
             bases: Mutex::default(),
             spaces: Mutex::new(spaces),
             seal_done: Condvar::new(),

@@ -215,10 +215,15 @@ fn work(
         }
     }
     let mut links: HashMap<u64, &[u8]> = HashMap::new();
+    let mut problems = Vec::new();
     let mut dirs = Vec::new();
     for task in tasks {
         let Task::Write(node) = task else { continue };
         let path = &node.row.path;
+        if let Some(what) = not_exported(node.row.mode) {
+            problems.push(Problem { path: path[..].into(), what: what.into() });
+            continue;
+        }
         let linked = links.get(&node.attr.vnode.0).filter(|_| node.row.nlink > 1);
         let done = match linked {
             Some(first) => tree.link(first, path),
@@ -248,7 +253,17 @@ fn work(
             *row = Row { held: row.held.clone(), ..now };
         }
     }
+    exported.failed.append(&mut problems);
     (exported.deleted, exported.written, exported.bytes) = (deleted, written, bytes);
+}
+
+/// Why a vnode of this type has no place in the real directory: it is of use only to processes of the view.
+fn not_exported(mode: u32) -> Option<&'static str> {
+    match mode & vrift_manifest::types::S_IFMT {
+        crate::vnode_ops::S_IFIFO => Some("is a fifo: not exported"),
+        crate::vnode_ops::S_IFSOCK => Some("is a socket: not exported"),
+        _ => None,
+    }
 }
 
 /// The base table after an export: what was written is what was taken in.

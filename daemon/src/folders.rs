@@ -51,6 +51,7 @@ impl Folders {
             make_private(&home.join(name))?;
         }
         make_private(&runtime.join("w"))?;
+        make_private(&runtime.join(names::SOCKETS_DIR))?;
         Ok(Folders { home, runtime })
     }
 

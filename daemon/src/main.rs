@@ -34,6 +34,7 @@ mod run;
 mod sealing;
 mod serve;
 mod server;
+mod sockets;
 mod supervise;
 mod sys;
 mod take_in;

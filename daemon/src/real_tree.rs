@@ -9,12 +9,8 @@ use crate::tree::Node;
 use crate::walk::{os, row_of};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open, openat, readlinkat, renameat};
-use nix::sys::stat::{
-    FchmodatFlags, Mode, UtimensatFlags, fchmod, fchmodat, fstatat, futimens, mkdirat, utimensat,
-};
-use nix::unistd::{
-    Gid, LinkatFlags, Uid, UnlinkatFlags, fchown, geteuid, linkat, mkfifoat, symlinkat, unlinkat,
-};
+use nix::sys::stat::{Mode, UtimensatFlags, fchmod, fstatat, futimens, mkdirat, utimensat};
+use nix::unistd::{Gid, LinkatFlags, Uid, UnlinkatFlags, fchown, geteuid, linkat, symlinkat, unlinkat};
 use std::fs::File;
 use std::io::copy;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -25,7 +21,6 @@ use vrift_manifest::Content;
 use vrift_manifest::types::{S_IFDIR, S_IFLNK, S_IFMT};
 
 const S_IFREG: u32 = 0o100000;
-const S_IFIFO: u32 = 0o010000;
 
 pub struct RealTree {
     root: OwnedFd,
@@ -147,10 +142,6 @@ impl RealTree {
                 symlinkat(os(target), dir, beside)?;
                 let time = timespec(row.mtime_ns);
                 utimensat(dir, beside, &time, &time, UtimensatFlags::NoFollowSymlink)
-            }),
-            S_IFIFO => self.replace(&row.path, |dir, beside| {
-                mkfifoat(dir, beside, permissions(row.mode))?;
-                fchmodat(dir, beside, permissions(row.mode), FchmodatFlags::FollowSymlink)
             }),
             _ => Err(Errno::EOPNOTSUPP),
         }

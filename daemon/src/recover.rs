@@ -62,6 +62,7 @@ pub fn open_store(folders: &Folders) -> Result<(Arc<Store>, Namespaces)> {
 pub fn take_over(folders: &Folders, store: &Store, cas: &Cas, spaces: &mut Namespaces) -> Result<()> {
     remove_unknown(&folders.in_home(names::STAGING_DIR), &spaces.workspaces.keys().copied().collect())?;
     remove_unknown(&folders.in_home(names::MIRROR_DIR), &spaces.workspaces.keys().copied().collect())?;
+    crate::sockets::clean(folders, spaces);
     for workspace in spaces.workspaces.values_mut() {
         cas.ensure_staging_dir(workspace.id)?;
         take_over_staging(folders, store, cas, workspace)?;

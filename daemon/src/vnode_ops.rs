@@ -147,6 +147,7 @@ fn make(daemon: &Daemon, call: &Call, kind: u32) -> Result<VnodeNo, Errno> {
     if kind == S_IFLNK && call.name2.is_empty() {
         return Err(Errno::ENOENT);
     }
+    // Device nodes would be the state folder's to hold, where nodev or a container may forbid them.
     if !matches!(kind, S_IFDIR | S_IFLNK | S_IFIFO | S_IFSOCK) {
         return Err(Errno::EPERM);
     }
@@ -157,13 +158,17 @@ fn make(daemon: &Daemon, call: &Call, kind: u32) -> Result<VnodeNo, Errno> {
     let at = workspace.index.next_vnode();
     let change = Change::Make { at, dir: call.dir(), name: &call.name, new, now_ns };
     expect(workspace, &change)?;
-    let fifo = (kind == S_IFIFO).then(|| daemon.folders.staging(call.workspace, at.0));
-    if let Some(path) = &fifo {
-        nix::unistd::mkfifo(path, Mode::from_bits_truncate(0o600))?;
+    match kind {
+        S_IFIFO => {
+            let path = daemon.folders.staging(call.workspace, at.0);
+            nix::unistd::mkfifo(&path, Mode::from_bits_truncate(0o600))?;
+        }
+        S_IFSOCK => crate::sockets::name(daemon, call.workspace, at, &call.name2)?,
+        _ => {}
     }
     let made = daemon.commit(&mut spaces, call.workspace, call.origin, &change);
-    if let (Err(_), Some(path)) = (&made, &fifo) {
-        let _ = fs::remove_file(path);
+    if made.is_err() {
+        remove_real(daemon, call.workspace, at);
     }
     made.map(|_| at)
 }
@@ -246,12 +251,18 @@ fn drop_unstored(daemon: &Daemon, spaces: &Spaces<'_>, unlinked: &Unlinked) {
     }
 }
 
+/// Removes the real file of a vnode that is no sealed one. Open fds keep what they have, as on any file system.
+fn remove_real(daemon: &Daemon, workspace: u32, vnode: VnodeNo) {
+    let _ = fs::remove_file(daemon.folders.staging(workspace, vnode.0));
+    crate::sockets::remove(daemon, workspace, vnode);
+}
+
 /// Removes the real things of vnodes that are gone.
 pub fn tidy(daemon: &Daemon, workspace: u32, applied: &Applied) {
     let file = |unlinked: &Unlinked| {
-        // Open fds keep what they have, as on any file system. Sealed bytes are the store's.
+        // Sealed bytes are the store's.
         if unlinked.last && !matches!(unlinked.content, Content::Sealed(_)) {
-            let _ = fs::remove_file(daemon.folders.staging(workspace, unlinked.vnode.0));
+            remove_real(daemon, workspace, unlinked.vnode);
         }
     };
     let dir = |vnode: VnodeNo| {

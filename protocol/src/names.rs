@@ -20,6 +20,10 @@ pub const SOCKET_FILE: &str = "sock";
 pub const LOCK_FILE: &str = "lock";
 pub const PID_FILE: &str = "pid";
 pub const LOG_FILE: &str = "log";
+/// The real sockets of socket vnodes: short names, as an address has room for 107 bytes.
+pub const SOCKETS_DIR: &str = "s";
+/// Ends the name of the symlink beside a real socket whose target is the name that its owner gave to bind(2).
+pub const GIVEN_NAME_SUFFIX: &str = ".n";
 /// Names inside a workspace's runtime folder.
 pub const INDEX_FILE: &str = "index";
 pub const COUNTERS_FILE: &str = "counters";

@@ -178,6 +178,30 @@ pub fn connect(fd: c_int, address: &libc::sockaddr_un) -> Result<()> {
     call!(SYS_connect, fd, address as *const libc::sockaddr_un, size_of::<libc::sockaddr_un>()).map(drop)
 }
 
+/// The name of a socket, or of its peer: how many bytes of the address the kernel has.
+pub fn socket_name(fd: c_int, of_peer: bool, to: &mut [u8]) -> Result<usize> {
+    let mut len = to.len() as libc::socklen_t;
+    let at = &mut len as *mut libc::socklen_t;
+    if of_peer {
+        call!(SYS_getpeername, fd, to.as_mut_ptr(), at)?;
+    } else {
+        call!(SYS_getsockname, fd, to.as_mut_ptr(), at)?;
+    }
+    Ok(len as usize)
+}
+
+/// The address family of a socket.
+pub fn socket_domain(fd: c_int) -> Result<c_int> {
+    let (mut domain, mut len): (c_int, libc::socklen_t) = (0, 4);
+    let (to, to_len) = (&mut domain as *mut c_int, &mut len as *mut libc::socklen_t);
+    call!(SYS_getsockopt, fd, libc::SOL_SOCKET, libc::SO_DOMAIN, to, to_len)?;
+    Ok(domain)
+}
+
+pub fn chmod(path: &CStr, mode: u32) -> Result<()> {
+    call!(SYS_chmod, path.as_ptr(), mode).map(drop)
+}
+
 /// # Safety
 /// The message's pointers are valid for sendmsg(2).
 pub unsafe fn sendmsg(fd: c_int, message: &libc::msghdr) -> Result<usize> {

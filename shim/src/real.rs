@@ -51,7 +51,8 @@ symbols! {
     posix_spawn_file_actions_addopen posix_spawn_file_actions_addchdir_np
     posix_spawn_file_actions_addfchdir_np posix_spawn_file_actions_destroy setenv
     system popen dlopen dlmopen chroot umask
-    bind connect inotify_add_watch syscall
+    bind connect sendto sendmsg sendmmsg getsockname getpeername accept accept4
+    recvfrom __recvfrom_chk recvmsg recvmmsg inotify_add_watch syscall
     malloc free realloc qsort strdup
 }
 

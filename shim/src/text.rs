@@ -60,6 +60,14 @@ impl<const N: usize> Text<N> {
         self.push(&digits);
     }
 
+    /// Appends a number in hex without leading zeros.
+    pub fn push_hex(&mut self, number: u64) {
+        let mut digits = [0u8; 16];
+        hex(&number.to_be_bytes(), &mut digits);
+        let zeros = digits.iter().take(15).take_while(|digit| **digit == b'0').count();
+        self.push(&digits[zeros..]);
+    }
+
     pub fn push_decimal(&mut self, mut number: u64) {
         let mut digits = [0u8; 20];
         let mut at = digits.len();

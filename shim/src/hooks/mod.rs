@@ -18,6 +18,7 @@ pub mod other;
 pub mod paths;
 pub mod realpath;
 pub mod scandir;
+pub mod sockets;
 pub mod spawn;
 pub mod stat;
 pub mod stdio;

@@ -1,12 +1,11 @@
 //! Calls that take a path and have nothing to answer from the index: file system facts come from the state
-//! folder; extended attributes, socket names and watches are refused inside the view, never sent to the real tree.
+//! folder; extended attributes and watches are refused inside the view, never sent to the real tree.
 
 use super::{hook, on_path};
 use crate::real::real;
-use crate::text::PathText;
 use crate::view;
 use core::ffi::{c_char, c_int, c_long, c_void};
-use libc::{AT_FDCWD, size_t, sockaddr, socklen_t, statfs as Statfs, statvfs as Statvfs};
+use libc::{AT_FDCWD, size_t, statfs as Statfs, statvfs as Statvfs};
 
 macro_rules! fs_hooks {
     ($($name:ident: $type:ty;)*) => {$(
@@ -127,44 +126,3 @@ hook! {
         }
     }
 }
-
-/// Whether an address is a socket name inside the view.
-///
-/// # Safety
-/// `address` is null or valid for `len` bytes.
-unsafe fn is_view_address(address: *const sockaddr, len: socklen_t) -> bool {
-    const PATH_AT: usize = 2;
-    let len = len as usize;
-    // SAFETY: by contract, for as long as the family is readable.
-    if address.is_null() || len <= PATH_AT || unsafe { (*address).sa_family } != libc::AF_UNIX as u16 {
-        return false;
-    }
-    // SAFETY: by contract.
-    let bytes = unsafe { core::slice::from_raw_parts(address.cast::<u8>(), len) };
-    let path = bytes.get(PATH_AT..).unwrap_or(&[]);
-    let end = path.iter().position(|byte| *byte == 0).unwrap_or(path.len());
-    let path: PathText = PathText::from_parts(&[path.get(..end).unwrap_or(&[])]);
-    if path.is_empty() {
-        return false;
-    }
-    let mut elsewhere = PathText::new();
-    // SAFETY: a C string of our own.
-    let routed = unsafe { super::route(AT_FDCWD, path.as_ptr(), true, &mut elsewhere) };
-    matches!(routed, Ok(super::Routed::View(_)))
-}
-
-macro_rules! address_hooks {
-    ($($name:ident)*) => {$(
-        hook! {
-            fn $name(fd: c_int, address: *const sockaddr, len: socklen_t) -> c_int {
-                // SAFETY: C's arguments.
-                if unsafe { is_view_address(address, len) } {
-                    return crate::errno::fail(libc::EOPNOTSUPP);
-                }
-                real!($name(fd: c_int, address: *const sockaddr, len: socklen_t) -> c_int)
-            }
-        }
-    )*};
-}
-
-address_hooks! { bind connect }
