@@ -45,6 +45,7 @@ pub enum Command {
     Stat(stat::Stat),
     Export(export::Export),
     Sync(sync::Sync),
+    State(state::State),
     Daemon(daemon::Daemon),
     Doctor(doctor::Doctor),
     Completions(completions::Completions),

@@ -85,6 +85,20 @@ impl Session {
         }
     }
 
+    /// Does something over the connection, again over a new one when it was lost.
+    pub fn again<T>(&mut self, action: &mut dyn FnMut(&mut Client) -> Result<T>) -> Result<T> {
+        let mut tries = 0;
+        loop {
+            match action(&mut self.client) {
+                Err(CliError::Client(error)) if start::is_lost(&error) && tries < RETRIES_MAX => {
+                    tries += 1;
+                    self.reconnect()?;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
     /// A new connection, to a daemon that may have to be started.
     pub fn reconnect(&mut self) -> Result<()> {
         self.client = match start::await_daemon(&self.places, SUPERVISOR_GRACE) {

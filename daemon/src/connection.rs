@@ -177,6 +177,22 @@ impl Connection {
         let _ = self.send(Frame { bytes, fd });
     }
 
+    /// One frame of an answer that is plain bytes; `more` follow. Waits for a slow reader up to a bound.
+    pub fn reply_bytes(
+        &self,
+        request: &FrameHeader,
+        errno: u32,
+        body: &[u8],
+        more: bool,
+    ) -> Result<(), Gone> {
+        self.wait_for_reader()?;
+        let mut header = request.reply(errno, body.len());
+        if more {
+            header.flags = (header.flags.get() | FLAG_MORE).into();
+        }
+        self.send(Frame { bytes: [header.as_bytes(), body].concat(), fd: None })
+    }
+
     /// One frame of the answer to an admin request; `more` follow. Waits for a slow reader up to a bound.
     pub fn reply_admin(
         &self,

@@ -63,6 +63,8 @@ pub struct Daemon {
     pub seals: crate::sealing::SealQueue,
     /// Names of sockets that were unlinked.
     pub socket_names: crate::sockets::KeptNames,
+    /// What clients of the key-value space have begun.
+    pub state: crate::state::Desk,
     /// Base tables by workspace, with their hash.
     pub bases: Mutex<HashMap<u32, KnownBase>>,
     spaces: Mutex<Namespaces>,
@@ -96,6 +98,7 @@ impl Daemon {
             dirty: AtomicBool::new(true),
             seals: crate::sealing::SealQueue::new(),
             socket_names: crate::sockets::KeptNames::default(),
+            state: crate::state::Desk::default(),
             bases: Mutex::default(),
             spaces: Mutex::new(spaces),
             seal_done: Condvar::new(),
@@ -213,8 +216,9 @@ impl Daemon {
         }
     }
 
-    /// The client of a connection is gone: its run, if it was one, ends.
+    /// The client of a connection is gone: its run, if it was one, and its transaction end.
     pub fn end_run(&self, connection: &Connection) {
+        self.state.leave(connection.id);
         let run = connection.run.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(run) = run
             && let Ok(workspace) = self.spaces().get_mut(run.workspace)

@@ -35,6 +35,7 @@ mod sealing;
 mod serve;
 mod server;
 mod sockets;
+mod state;
 mod supervise;
 mod sys;
 mod take_in;

@@ -202,6 +202,10 @@ impl Server {
                 crate::admin::serve(&self.daemon, connection, header, body);
                 true
             }
+            (Op::State, Some(_)) => {
+                crate::state::serve(&self.daemon, connection, header, body);
+                true
+            }
             (_, Some(greeting)) => {
                 crate::vnode_ops::serve(&self.daemon, connection, *greeting, header, op, body);
                 true

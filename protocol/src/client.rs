@@ -54,7 +54,7 @@ impl Client {
         }
     }
 
-    fn send(&mut self, op: Op, body: &[u8]) -> Result<u64, ClientError> {
+    pub(crate) fn send(&mut self, op: Op, body: &[u8]) -> Result<u64, ClientError> {
         if HEADER_LEN + body.len() > MAX_FRAME_LEN {
             return Err(ClientError::TooLong { len: body.len(), max: MAX_FRAME_LEN - HEADER_LEN });
         }
@@ -66,7 +66,8 @@ impl Client {
         Ok(id)
     }
 
-    fn receive(&mut self) -> Result<(FrameHeader, Vec<u8>, Option<OwnedFd>), ClientError> {
+    /// The next frame of a reply; its status is the caller's to look at.
+    pub(crate) fn receive(&mut self) -> Result<(FrameHeader, Vec<u8>, Option<OwnedFd>), ClientError> {
         let mut control = nix::cmsg_space!([std::os::fd::RawFd; 1]);
         let (len, fd) = {
             let mut slices = [IoSliceMut::new(&mut self.buffer)];

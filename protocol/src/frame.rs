@@ -77,6 +77,8 @@ pub enum Op {
     VnodeOfHash = 14,
     /// A request of the command line; body is JSON, see [`crate::names`] and `admin`.
     Admin = 64,
+    /// A request for the `/state` key-value space; body see `state`.
+    State = 65,
 }
 
 impl Op {
@@ -98,6 +100,7 @@ impl Op {
             13 => Op::Mknod,
             14 => Op::VnodeOfHash,
             64 => Op::Admin,
+            65 => Op::State,
             _ => return None,
         })
     }

@@ -22,6 +22,8 @@ pub mod client;
 #[cfg(feature = "std")]
 pub mod locate;
 #[cfg(feature = "std")]
+pub mod state;
+#[cfg(feature = "std")]
 mod sys;
 
 /// Items of a library that must not have the standard library in it: an error where cargo has joined its

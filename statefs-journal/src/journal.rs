@@ -3,7 +3,7 @@
 use crate::alloc::{Allocator, Extent, Purpose};
 use crate::device::BlockDevice;
 use crate::error::StoreError;
-use crate::layout::record::{self, KIND_BLOB_PUT, KIND_SYNCED, RecordHeader, Seed};
+use crate::layout::record::{self, KIND_BLOB_REMOVE, KIND_SESSION, KIND_SYNCED, RecordHeader, Seed};
 use crate::layout::segment::{RECORDS_AT, SEGMENT_BLOCKS, SEGMENT_LEN, SegmentHeader};
 use crate::layout::{BLOCK_LEN, JOURNAL_SEGMENTS_MAX, JOURNAL_SEGMENTS_RESERVED};
 use crate::types::{BlockNo, Seq};
@@ -196,7 +196,7 @@ impl Journal {
             pos += len;
         }
         let mut fresh = Vec::new();
-        let housekeeping = records.iter().all(|(kind, _)| *kind > KIND_BLOB_PUT);
+        let housekeeping = records.iter().all(|(kind, _)| (KIND_BLOB_REMOVE..=KIND_SESSION).contains(kind));
         let reserved = if housekeeping { 0 } else { JOURNAL_SEGMENTS_RESERVED };
         let full = self.segments.len() as u64 - 1 + rolls > JOURNAL_SEGMENTS_MAX - reserved;
         for _ in 0..rolls {

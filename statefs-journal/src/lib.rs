@@ -16,6 +16,7 @@ mod journal;
 pub mod layout;
 mod pack;
 mod replay;
+pub mod state;
 mod store;
 mod sys;
 mod table;
@@ -23,5 +24,6 @@ mod types;
 
 pub use device::{BlockDevice, FileDevice, MemDevice};
 pub use error::StoreError;
+pub use state::{Key, KeyError, StateOp, StatePage, StateRow, Transaction};
 pub use store::{FormatOptions, Replay, Stats, Store};
 pub use types::{BlobHash, BlockNo, DevOffset, Epoch, Seq, StoreId};

@@ -35,6 +35,8 @@ struct Reader<'a> {
     dev: &'a dyn BlockDevice,
     seed: Seed,
     expected: Seq,
+    /// The first record that is not wanted.
+    until: Option<Seq>,
     session: u32,
     synced_seq: Seq,
 }
@@ -44,15 +46,19 @@ struct Reader<'a> {
 /// The end is where no valid record with the next sequence follows: in the same place, at the start of the next
 /// block (where a sync or a new session moved to), or at the start of the next segment. It is damage, not a
 /// torn tail, if any later record proves that the missing one had been synced.
+///
+/// With `until`, the journal ends before the record of that number: the caller has read it all once and found
+/// that it cannot be kept.
 pub(crate) fn replay(
     dev: &dyn BlockDevice,
     superblock: &Superblock,
+    until: Option<Seq>,
     apply: &mut Apply<'_>,
 ) -> Result<Recovered, StoreError> {
     let seed = Seed { store_id: superblock.store_id, epoch: superblock.epoch };
     // What precedes the epoch is in the checkpoint, which was flushed.
     let synced_seq = Seq(superblock.first_seq.0.saturating_sub(1));
-    let mut reader = Reader { dev, seed, expected: superblock.first_seq, session: 0, synced_seq };
+    let mut reader = Reader { dev, seed, expected: superblock.first_seq, until, session: 0, synced_seq };
     let mut segments = vec![superblock.journal_block];
     let mut segment = reader.load(superblock.journal_block, 0)?;
     let Some(mut header) = segment.header else {
@@ -65,25 +71,34 @@ pub(crate) fn replay(
     };
     let mut pos = RECORDS_AT;
     loop {
+        // A later opening may have cut the journal here because of what the next record refers to.
+        let boundary = pos.next_multiple_of(BLOCK_LEN);
+        if boundary != pos && boundary < SEGMENT_LEN && reader.restarts(&segment, boundary) {
+            pos = boundary;
+        } else if boundary != pos
+            && boundary == SEGMENT_LEN
+            && let Some((next, next_header)) = reader.follow(header, segments.len() as u64)?
+            && reader.restarts(&next, RECORDS_AT)
+        {
+            segments.push(next.block);
+            (segment, header, pos) = (next, next_header, RECORDS_AT);
+        }
         if let Some(at) =
             [pos, pos.next_multiple_of(BLOCK_LEN)].into_iter().find(|at| reader.valid(&segment, *at))
         {
             pos = reader.take(&segment, at, apply)?;
             continue;
         }
-        let index = segments.len() as u64;
-        if index >= JOURNAL_SEGMENTS_MAX || !reader.within_device(header.next) {
-            break;
-        }
-        let next = reader.load(header.next, index)?;
-        let Some(next_header) = next.header else { break };
+        let Some((next, next_header)) = reader.follow(header, segments.len() as u64)? else { break };
         if !reader.valid(&next, RECORDS_AT) {
             break;
         }
         segments.push(next.block);
         (segment, header, pos) = (next, next_header, RECORDS_AT);
     }
-    reader.look_behind_the_end(&segment, header, pos, segments.len() as u64)?;
+    if until.is_none() {
+        reader.look_behind_the_end(&segment, header, pos, segments.len() as u64)?;
+    }
     segments.push(header.next);
     Ok(Recovered {
         seed,
@@ -136,8 +151,27 @@ impl Reader<'_> {
         self.decode(segment, at).is_some_and(|(header, _)| {
             let same = header.session == self.session.max(1);
             let starts = header.kind == KIND_SESSION && header.session > self.session;
-            header.seq == self.expected && (same || starts)
+            header.seq == self.expected && self.until != Some(header.seq) && (same || starts)
         })
+    }
+
+    /// Does the record that must come next start a later session here?
+    fn restarts(&self, segment: &Segment, at: usize) -> bool {
+        self.valid(segment, at)
+            && self.decode(segment, at).is_some_and(|(header, _)| header.session > self.session)
+    }
+
+    /// The segment behind the one with `header`, if it was begun.
+    fn follow(
+        &self,
+        header: SegmentHeader,
+        index: u64,
+    ) -> Result<Option<(Segment, SegmentHeader)>, StoreError> {
+        if index >= JOURNAL_SEGMENTS_MAX || !self.within_device(header.next) {
+            return Ok(None);
+        }
+        let next = self.load(header.next, index)?;
+        Ok(next.header.map(|header| (next, header)))
     }
 
     fn take(&mut self, segment: &Segment, at: usize, apply: &mut Apply<'_>) -> Result<usize, StoreError> {

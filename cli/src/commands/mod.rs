@@ -16,6 +16,7 @@ pub mod output;
 pub mod run;
 pub mod shell;
 pub mod stat;
+pub mod state;
 pub mod status;
 pub mod sync;
 pub mod taken;
@@ -37,6 +38,7 @@ pub fn run(cli: Cli) -> Result<u8> {
         Some(Command::Ls(args)) => args.run(quiet),
         Some(Command::Cat(args)) => args.run(quiet),
         Some(Command::Stat(args)) => args.run(quiet),
+        Some(Command::State(args)) => args.run(quiet),
         Some(Command::Export(args)) => args.run(quiet),
         Some(Command::Sync(args)) => args.run(quiet),
         Some(Command::Daemon(args)) => args.run(quiet),

@@ -29,9 +29,12 @@ pub const KIND_BLOB_REMOVE: u8 = 0xf1;
 pub const KIND_SYNCED: u8 = 0xf2;
 /// No payload: first record of a session.
 pub const KIND_SESSION: u8 = 0xf3;
+/// Payload: changes of the key-value space, which take effect together.
+pub const KIND_STATE: u8 = 0xf4;
 
+pub const BLOB_HASH_LEN: usize = 32;
 pub const BLOB_HASH_AT: usize = 0;
-pub const BLOB_OFFSET_AT: usize = BLOB_HASH_AT + 32;
+pub const BLOB_OFFSET_AT: usize = BLOB_HASH_AT + BLOB_HASH_LEN;
 pub const BLOB_LEN_AT: usize = BLOB_OFFSET_AT + 8;
 pub const BLOB_ENTRY_LEN: usize = BLOB_LEN_AT + 8;
 

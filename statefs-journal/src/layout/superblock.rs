@@ -20,7 +20,8 @@ pub const CHECKPOINT_LEN_AT: usize = CHECKPOINT_BLOCK_AT + 8;
 pub const CHECKPOINT_HASH_AT: usize = CHECKPOINT_LEN_AT + 8;
 pub const JOURNAL_BLOCK_AT: usize = CHECKPOINT_HASH_AT + 32;
 pub const FIRST_SEQ_AT: usize = JOURNAL_BLOCK_AT + 8;
-pub const RESERVED_AT: usize = FIRST_SEQ_AT + 8;
+pub const STATE_KEYS_AT: usize = FIRST_SEQ_AT + 8;
+pub const RESERVED_AT: usize = STATE_KEYS_AT + 8;
 /// CRC32 of every byte before it. Magic, version and CRC keep their place in every version.
 pub const CRC_AT: usize = BLOCK_LEN - 4;
 
@@ -43,6 +44,8 @@ pub struct Superblock {
     pub journal_block: BlockNo,
     /// Sequence of the first record of the epoch.
     pub first_seq: Seq,
+    /// Entries of the key-value space in the checkpoint.
+    pub state_keys: u64,
 }
 
 /// What one slot holds.
@@ -73,6 +76,7 @@ impl Superblock {
         put(&mut block, CHECKPOINT_HASH_AT, &self.checkpoint_hash);
         put(&mut block, JOURNAL_BLOCK_AT, &self.journal_block.0.to_le_bytes());
         put(&mut block, FIRST_SEQ_AT, &self.first_seq.0.to_le_bytes());
+        put(&mut block, STATE_KEYS_AT, &self.state_keys.to_le_bytes());
         let crc = crc32fast::hash(&block[..CRC_AT]);
         put(&mut block, CRC_AT, &crc.to_le_bytes());
         block
@@ -110,6 +114,7 @@ impl Superblock {
             checkpoint_hash: get(block, CHECKPOINT_HASH_AT),
             journal_block: BlockNo(get_u64(block, JOURNAL_BLOCK_AT)),
             first_seq: Seq(get_u64(block, FIRST_SEQ_AT)),
+            state_keys: get_u64(block, STATE_KEYS_AT),
         })
     }
 }

@@ -10,9 +10,20 @@ use crate::journal::Journal;
 use crate::layout::chunk::CHUNK_BLOCKS;
 use crate::layout::record::{BLOB_ENTRY_LEN, Seed, encode_blob};
 use crate::layout::superblock::Superblock;
+use crate::state::{Picture, encode_entry};
 use crate::types::Epoch;
 
 use super::Store;
+
+/// Entries are handed on in pieces of this.
+const BUFFER_LEN: usize = 64 << 10;
+
+/// What a checkpoint starts from.
+struct Begun {
+    journal: Journal,
+    table: Vec<u8>,
+    state: Picture,
+}
 
 impl Store {
     /// Writes a checkpoint and empties the journal. `write` streams the client's state, which must include the
@@ -28,9 +39,9 @@ impl Store {
     ) -> Result<(), StoreError> {
         let _alone = self.gate.write().unwrap_or_else(PoisonError::into_inner);
         self.check()?;
-        let (journal, table) = self.begin_epoch()?;
-        match self.stream(&table, journal.seed, write) {
-            Ok((written, chunks)) => self.switch(journal, &written, chunks),
+        let Begun { journal, table, state } = self.begin_epoch()?;
+        match self.stream(&table, &state, journal.seed, write) {
+            Ok((written, chunks)) => self.switch(journal, &written, state.len(), chunks),
             Err(error) => {
                 let mut core = self.core();
                 journal.extents().for_each(|extent| core.alloc.free(extent));
@@ -39,8 +50,8 @@ impl Store {
         }
     }
 
-    /// The new epoch's empty journal, and the blob table as it goes into the stream.
-    fn begin_epoch(&self) -> Result<(Journal, Vec<u8>), StoreError> {
+    /// The new epoch's empty journal, and what goes into the stream before the client's bytes.
+    fn begin_epoch(&self) -> Result<Begun, StoreError> {
         let mut guard = self.core();
         let core = &mut *guard;
         self.drain_pack(core)?;
@@ -54,18 +65,20 @@ impl Store {
         for (hash, loc) in core.table.iter() {
             encode_blob(&mut table, hash, loc.offset, loc.len_bytes);
         }
-        Ok((journal, table))
+        Ok(Begun { journal, table, state: core.state.picture() })
     }
 
     fn stream(
         &self,
         table: &[u8],
+        state: &Picture,
         seed: Seed,
         write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(Written, Vec<Extent>), StoreError> {
         let allocate = || self.allocate_chunk();
         let mut writer = ChunkWriter::new(&*self.dev, &allocate, seed.store_id, seed.epoch);
-        let mut client = writer.write_all(table).and_then(|()| write(&mut writer));
+        let engine = writer.write_all(table).and_then(|()| write_state(state, &mut writer));
+        let mut client = engine.and_then(|()| write(&mut writer));
         if writer.failure.is_some() {
             client = Ok(());
         }
@@ -97,7 +110,13 @@ impl Store {
     }
 
     /// From here on the new epoch is in force; what the old one used becomes free.
-    fn switch(&self, journal: Journal, written: &Written, chunks: Vec<Extent>) -> Result<(), StoreError> {
+    fn switch(
+        &self,
+        journal: Journal,
+        written: &Written,
+        state_keys: u64,
+        chunks: Vec<Extent>,
+    ) -> Result<(), StoreError> {
         let superblock = {
             let core = self.core();
             Superblock {
@@ -110,6 +129,7 @@ impl Store {
                 checkpoint_hash: written.hash,
                 journal_block: journal.segments[0],
                 first_seq: journal.last_seq.next(),
+                state_keys,
             }
         };
         self.publish(&superblock)?;
@@ -129,4 +149,16 @@ impl Store {
         flushing.synced = flushing.synced.max(synced);
         Ok(())
     }
+}
+
+fn write_state(state: &Picture, to: &mut dyn Write) -> io::Result<()> {
+    let mut entries = Vec::with_capacity(BUFFER_LEN);
+    for (key, value) in state.iter() {
+        encode_entry(&mut entries, key, value);
+        if entries.len() >= BUFFER_LEN {
+            to.write_all(&entries)?;
+            entries.clear();
+        }
+    }
+    to.write_all(&entries)
 }

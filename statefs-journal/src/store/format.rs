@@ -61,6 +61,7 @@ impl Store {
                 checkpoint_hash: [0; 32],
                 journal_block: journal.segments[0],
                 first_seq: Seq(1),
+                state_keys: 0,
             },
         )?;
         Ok(seed.store_id)

@@ -7,6 +7,7 @@ mod format;
 mod open;
 mod put;
 mod recover;
+mod state;
 mod sync;
 
 use std::io::Read;
@@ -18,6 +19,7 @@ use crate::error::StoreError;
 use crate::journal::{AppendError, Journal};
 use crate::layout::superblock::Superblock;
 use crate::pack::Pack;
+use crate::state::Space;
 use crate::table::Table;
 use crate::types::{Epoch, Seq, StoreId};
 
@@ -39,6 +41,8 @@ pub struct Stats {
     pub blobs: u64,
     /// Sum of their lengths.
     pub blob_bytes: u64,
+    /// Keys of the key-value space.
+    pub state_keys: u64,
     /// Blocks in use, in bytes.
     pub used_bytes: u64,
     /// Present length of the device.
@@ -71,6 +75,7 @@ pub struct Store {
 struct Core {
     journal: Journal,
     table: Table,
+    state: Space,
     alloc: Allocator,
     pack: Pack,
     superblock: Superblock,
@@ -99,6 +104,7 @@ impl Store {
         Stats {
             blobs: core.table.len(),
             blob_bytes: core.table.blob_bytes(),
+            state_keys: core.state.len(),
             used_bytes: core.alloc.used_bytes(),
             device_bytes: self.dev.len_bytes(),
             journal_bytes: core.journal.len_bytes(),

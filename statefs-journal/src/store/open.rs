@@ -5,11 +5,11 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock, RwLock};
 use crate::device::BlockDevice;
 use crate::error::StoreError;
 use crate::journal::Journal;
-use crate::layout::record::{KIND_BLOB_REMOVE, KIND_SESSION, PAYLOAD_LEN_MAX};
+use crate::layout::record::KIND_SESSION;
 use crate::layout::superblock::{FORMAT_VERSION, Slot, Superblock};
 use crate::layout::{BLOCK_LEN_BYTES, SUPERBLOCK_BLOCKS};
 use crate::pack::Pack;
-use crate::types::{BlobHash, BlockNo};
+use crate::types::BlockNo;
 
 use super::format::read_slot;
 use super::recover::{Found, recover};
@@ -33,12 +33,13 @@ impl Store {
     }
 
     fn go_on(dev: Arc<dyn BlockDevice>, superblock: Superblock, found: Found) -> Result<Self, StoreError> {
-        let Found { table, alloc, checkpoint_extents, journal: end, dropped } = found;
+        let Found { table, state, alloc, checkpoint_extents, journal: end } = found;
         let session = end.session.max(1) + 1;
         let journal = Journal::resume(end.seed, session, end.segments, end.pos, end.last_seq, end.synced_seq);
         let core = Core {
             journal,
             table,
+            state,
             alloc,
             pack: Pack::default(),
             checkpoint_extents,
@@ -55,17 +56,14 @@ impl Store {
             flushed: Condvar::new(),
             poison: OnceLock::new(),
         };
-        store.begin_session(&dropped)?;
+        store.begin_session()?;
         Ok(store)
     }
 
-    /// From here on nothing that lies behind the recovered end can be taken for a record, and blobs that did not
-    /// reach the device stay forgotten. Durable before anything else is written.
-    fn begin_session(&self, dropped: &[BlobHash]) -> Result<(), StoreError> {
-        let hashes: Vec<u8> = dropped.iter().flat_map(|hash| hash.0).collect();
-        let mut records: Vec<(u8, &[u8])> = vec![(KIND_SESSION, &[])];
-        records.extend(hashes.chunks(PAYLOAD_LEN_MAX / 32 * 32).map(|some| (KIND_BLOB_REMOVE, some)));
-        self.append_records(&mut self.core(), &records)?;
+    /// From here on nothing that lies behind the recovered end can be taken for a record. Durable before anything
+    /// else is written.
+    fn begin_session(&self) -> Result<(), StoreError> {
+        self.append_records(&mut self.core(), &[(KIND_SESSION, &[])])?;
         self.sync()?;
         Ok(())
     }

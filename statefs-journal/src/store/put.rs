@@ -56,14 +56,19 @@ impl Store {
     }
 
     /// What the next open must verify stays bounded.
-    fn bound_unsynced(&self, unsynced_bytes: u64) -> Result<(), StoreError> {
+    pub(super) fn bound_unsynced(&self, unsynced_bytes: u64) -> Result<(), StoreError> {
         if unsynced_bytes > UNSYNCED_BLOB_BYTES_MAX {
             self.sync_inside()?;
         }
         Ok(())
     }
 
-    fn put_packed(&self, core: &mut Core, hash: &BlobHash, bytes: &[u8]) -> Result<bool, StoreError> {
+    pub(super) fn put_packed(
+        &self,
+        core: &mut Core,
+        hash: &BlobHash,
+        bytes: &[u8],
+    ) -> Result<bool, StoreError> {
         self.check()?;
         if core.table.get(hash).is_some() {
             return Ok(false);
@@ -98,7 +103,7 @@ impl Store {
     }
 
     /// Also returns the unsynced bytes after it.
-    fn put_extent(
+    pub(super) fn put_extent(
         &self,
         hash: &BlobHash,
         source: &mut dyn Read,

@@ -8,12 +8,13 @@ use crate::device::BlockDevice;
 use crate::error::StoreError;
 use crate::layout::BLOCK_LEN_BYTES;
 use crate::layout::record::{
-    BLOB_ENTRY_LEN, KIND_BLOB_PUT, KIND_BLOB_REMOVE, KIND_ENGINE_FIRST, KIND_SESSION, KIND_SYNCED,
-    RecordHeader, decode_blob,
+    BLOB_ENTRY_LEN, BLOB_HASH_LEN, KIND_BLOB_PUT, KIND_BLOB_REMOVE, KIND_ENGINE_FIRST, KIND_SESSION,
+    KIND_STATE, KIND_SYNCED, RecordHeader, decode_blob,
 };
 use crate::layout::segment::SEGMENT_BLOCKS;
 use crate::layout::superblock::Superblock;
 use crate::replay::{self, Recovered};
+use crate::state::{Entries, Space, decode_ops};
 use crate::table::{BlobLoc, Table};
 use crate::types::{BlobHash, BlockNo, Seq};
 
@@ -21,11 +22,17 @@ use super::{Replay, blobs};
 
 pub(super) struct Found {
     pub(super) table: Table,
+    pub(super) state: Space,
     pub(super) alloc: Allocator,
     pub(super) checkpoint_extents: Vec<Extent>,
     pub(super) journal: Recovered,
-    /// Blobs that were recorded but whose bytes did not survive; no sync had covered them.
-    pub(super) dropped: Vec<BlobHash>,
+}
+
+/// What the engine's own records build up.
+#[derive(Default)]
+struct Rebuilt {
+    table: Table,
+    state: Space,
 }
 
 type Deliver<'a> = dyn FnMut(Replay<'_>) -> Result<(), StoreError> + 'a;
@@ -35,32 +42,62 @@ pub(super) fn recover(
     superblock: &Superblock,
     deliver: &mut Deliver<'_>,
 ) -> Result<Found, StoreError> {
-    let mut table = Table::default();
-    let checkpoint_extents = read_checkpoint(dev, superblock, &mut table, deliver)?;
-    let mut recent: Vec<(Seq, BlobHash, BlobLoc)> = Vec::new();
-    let journal = replay::replay(dev, superblock, &mut |header, payload| {
+    let (lost, session) = first_lost(dev, superblock)?;
+    let mut rebuilt = Rebuilt::default();
+    let checkpoint_extents = read_checkpoint(dev, superblock, &mut rebuilt, deliver)?;
+    let mut journal = replay::replay(dev, superblock, lost, &mut |header, payload| {
         if header.kind < KIND_ENGINE_FIRST {
             return deliver(Replay::Record { seq: header.seq, kind: header.kind, payload });
         }
-        apply(&mut table, &mut recent, superblock, header, payload)
+        rebuilt.apply(superblock, header, payload)
     })?;
-    recent.retain(|(seq, ..)| *seq > journal.synced_seq);
-    let dropped = verify(dev, &mut table, &recent)?;
+    // What lies behind the cut may be of a later session than what lies before it.
+    journal.session = journal.session.max(session);
+    let Rebuilt { table, state } = rebuilt;
     let alloc = map_space(dev, superblock, &table, &checkpoint_extents, &journal)?;
-    Ok(Found { table, alloc, checkpoint_extents, journal, dropped })
+    Ok(Found { table, state, alloc, checkpoint_extents, journal })
+}
+
+/// A record may survive a power cut that the bytes of its blobs did not survive, as long as no sync covered both.
+/// What is kept must be a beginning of what happened, so such a record ends the journal. Returns its number, and
+/// the last session that the journal knows.
+fn first_lost(dev: &dyn BlockDevice, superblock: &Superblock) -> Result<(Option<Seq>, u32), StoreError> {
+    let mut recent: Vec<(Seq, BlobHash, BlobLoc)> = Vec::new();
+    let journal = replay::replay(dev, superblock, None, &mut |header, payload| {
+        match header.kind {
+            KIND_BLOB_PUT => recent.extend(payload.chunks_exact(BLOB_ENTRY_LEN).map(|entry| {
+                let (hash, offset, len_bytes) = decode_blob(entry);
+                (header.seq, hash, BlobLoc { offset, len_bytes })
+            })),
+            KIND_SYNCED | KIND_SESSION => recent.retain(|(seq, ..)| *seq > header.synced_seq),
+            _ => {}
+        }
+        Ok(())
+    })?;
+    for (seq, hash, loc) in recent.into_iter().filter(|(seq, ..)| *seq > journal.synced_seq) {
+        match blobs::read_from(dev, &hash, loc, &mut std::io::sink()) {
+            Ok(()) => {}
+            Err(StoreError::BlobMismatch { .. } | StoreError::Truncated { .. }) => {
+                tracing::warn!(%seq, %hash, "store: the journal ends before a blob that was not synced and is lost");
+                return Ok((Some(seq), journal.session));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((None, journal.session))
 }
 
 fn read_checkpoint(
     dev: &dyn BlockDevice,
     superblock: &Superblock,
-    table: &mut Table,
+    rebuilt: &mut Rebuilt,
     deliver: &mut Deliver<'_>,
 ) -> Result<Vec<Extent>, StoreError> {
     if superblock.checkpoint_block == BlockNo(0) {
         return Ok(Vec::new());
     }
     let mut reader = ChunkReader::new(dev, superblock);
-    let mut outcome = read_table(&mut reader, superblock, table);
+    let mut outcome = rebuilt.read(&mut reader, superblock);
     if outcome.is_ok() {
         let len_bytes = reader.left_bytes();
         outcome = deliver(Replay::Checkpoint { len_bytes, bytes: &mut reader });
@@ -71,89 +108,73 @@ fn read_checkpoint(
     }
 }
 
-fn read_table(
-    reader: &mut ChunkReader<'_>,
-    superblock: &Superblock,
-    table: &mut Table,
-) -> Result<(), StoreError> {
-    let damaged = |_| StoreError::Damaged {
-        what: "blob table of the checkpoint",
-        block: superblock.checkpoint_block,
-        expected: "a count and as many entries".to_owned(),
-        found: "fewer bytes".to_owned(),
-    };
-    let mut count = [0; BLOB_COUNT_LEN];
-    reader.read_exact(&mut count).map_err(damaged)?;
-    let mut entry = [0; BLOB_ENTRY_LEN];
-    for _ in 0..u64::from_le_bytes(count) {
-        reader.read_exact(&mut entry).map_err(damaged)?;
-        let (hash, offset, len_bytes) = decode_blob(&entry);
-        table.insert(hash, BlobLoc { offset, len_bytes });
-    }
-    Ok(())
-}
-
-fn apply(
-    table: &mut Table,
-    recent: &mut Vec<(Seq, BlobHash, BlobLoc)>,
-    superblock: &Superblock,
-    header: &RecordHeader,
-    payload: &[u8],
-) -> Result<(), StoreError> {
-    let step = match header.kind {
-        KIND_BLOB_PUT => BLOB_ENTRY_LEN,
-        KIND_BLOB_REMOVE => 32,
-        KIND_SYNCED | KIND_SESSION => {
-            recent.retain(|(seq, ..)| *seq > header.synced_seq);
-            return Ok(());
+impl Rebuilt {
+    /// The engine's part of the checkpoint stream.
+    fn read(&mut self, reader: &mut ChunkReader<'_>, superblock: &Superblock) -> Result<(), StoreError> {
+        let damaged = |what| StoreError::Damaged {
+            what,
+            block: superblock.checkpoint_block,
+            expected: "a count and as many entries".to_owned(),
+            found: "something else".to_owned(),
+        };
+        let short = |_| damaged("blob table of the checkpoint");
+        let mut count = [0; BLOB_COUNT_LEN];
+        reader.read_exact(&mut count).map_err(short)?;
+        let mut entry = [0; BLOB_ENTRY_LEN];
+        for _ in 0..u64::from_le_bytes(count) {
+            reader.read_exact(&mut entry).map_err(short)?;
+            let (hash, offset, len_bytes) = decode_blob(&entry);
+            self.table.insert(hash, BlobLoc { offset, len_bytes });
         }
-        _ => 0,
-    };
-    if step == 0 || !payload.len().is_multiple_of(step) {
-        return Err(StoreError::Damaged {
-            what: "engine record in the journal",
-            block: superblock.journal_block,
-            expected: "a known kind with whole entries".to_owned(),
-            found: format!("record {} of kind {:#x}, {} bytes", header.seq, header.kind, payload.len()),
-        });
-    }
-    for entry in payload.chunks_exact(step) {
-        if header.kind == KIND_BLOB_PUT {
-            let (hash, offset, len_bytes) = decode_blob(entry);
-            let loc = BlobLoc { offset, len_bytes };
-            table.insert(hash, loc);
-            recent.push((header.seq, hash, loc));
-        } else if let Ok(hash) = entry.try_into() {
-            table.remove(&BlobHash(hash));
-        }
-    }
-    Ok(())
-}
-
-/// A record may survive a power cut that its blob's bytes did not survive, as long as no sync covered both.
-/// Such a blob is forgotten, so that the client puts it again.
-fn verify(
-    dev: &dyn BlockDevice,
-    table: &mut Table,
-    recent: &[(Seq, BlobHash, BlobLoc)],
-) -> Result<Vec<BlobHash>, StoreError> {
-    let mut dropped = Vec::new();
-    for (_, hash, loc) in recent {
-        if table.get(hash) != Some(*loc) {
-            continue;
-        }
-        match blobs::read_from(dev, hash, *loc, &mut std::io::sink()) {
-            Ok(()) => {}
-            Err(StoreError::BlobMismatch { .. } | StoreError::Truncated { .. }) => {
-                table.remove(hash);
-                dropped.push(*hash);
+        let mut entries = Entries::new(&mut *reader);
+        for _ in 0..superblock.state_keys {
+            match entries.next_change() {
+                Some((key, value @ Some(_))) => self.state.apply(key, value),
+                _ => return Err(damaged("key-value space of the checkpoint")),
             }
-            Err(error) => return Err(error),
         }
+        Ok(())
     }
-    Ok(dropped)
-}
 
+    /// One of the engine's records.
+    fn apply(
+        &mut self,
+        superblock: &Superblock,
+        header: &RecordHeader,
+        payload: &[u8],
+    ) -> Result<(), StoreError> {
+        let entries = |len: usize| payload.chunks_exact(len);
+        let unknown = || {
+            let (seq, kind, len) = (header.seq, header.kind, payload.len());
+            Err(StoreError::Damaged {
+                what: "engine record in the journal",
+                block: superblock.journal_block,
+                expected: "a known kind with whole entries".to_owned(),
+                found: format!("record {seq} of kind {kind:#x}, {len} bytes"),
+            })
+        };
+        match header.kind {
+            KIND_BLOB_PUT if payload.len().is_multiple_of(BLOB_ENTRY_LEN) => {
+                for entry in entries(BLOB_ENTRY_LEN) {
+                    let (hash, offset, len_bytes) = decode_blob(entry);
+                    self.table.insert(hash, BlobLoc { offset, len_bytes });
+                }
+            }
+            KIND_BLOB_REMOVE if payload.len().is_multiple_of(BLOB_HASH_LEN) => {
+                for hash in entries(BLOB_HASH_LEN).filter_map(|entry| entry.try_into().ok()) {
+                    self.table.remove(&BlobHash(hash));
+                }
+            }
+            KIND_SYNCED | KIND_SESSION => {}
+            KIND_STATE => match decode_ops(payload) {
+                Some(changes) => changes.into_iter().for_each(|(key, value)| self.state.apply(key, value)),
+                None => return unknown(),
+            },
+            _ => return unknown(),
+        }
+        Ok(())
+    }
+}
 fn map_space(
     dev: &dyn BlockDevice,
     superblock: &Superblock,

@@ -1,0 +1,319 @@
+//! Requests for the `/state` key-value space: pieces of values, transactions and who owns them.
+
+use crate::connection::Connection;
+use crate::daemon::{Daemon, store_errno};
+use nix::errno::Errno;
+use statefs_journal::state::{VALUE_LEN_MAX, check_prefix};
+use statefs_journal::{Key, StateOp, StoreError, Transaction};
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use vrift_protocol::FrameHeader;
+use vrift_protocol::state::{PIECE_LEN, ROWS_MAX, Row, StateRequest, Verb, encode_page};
+
+/// A transaction that is not committed by then is dropped: longer than any program needs that does not wait for
+/// a person.
+const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(30);
+/// Connections that may hold values or changes in memory at a time: at most 17 MiB each.
+const HOLDERS_MAX: usize = 32;
+
+/// What a connection has begun and not ended.
+#[derive(Default)]
+struct Begun {
+    /// The pieces of the next value.
+    gathered: Vec<u8>,
+    transaction: Option<Open>,
+}
+
+struct Open {
+    until: Instant,
+    /// None: its time was over; its owner has not been told yet.
+    changes: Option<Transaction>,
+}
+
+/// Everything begun, by connection.
+#[derive(Default)]
+pub struct Desk {
+    begun: Mutex<HashMap<u64, Begun>>,
+}
+
+/// Why a request is not carried out: an errno, and a text for people.
+struct Refusal(Errno, String);
+
+type Answer = Result<Vec<u8>, Refusal>;
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Refusal {
+        let errno = match &error {
+            StoreError::Bound { .. } => Errno::EFBIG,
+            error => store_errno(error),
+        };
+        Refusal(errno, error.to_string())
+    }
+}
+
+/// Answers one request on a thread that may wait for the device.
+pub fn serve(daemon: &Arc<Daemon>, connection: &Arc<Connection>, header: FrameHeader, body: &[u8]) {
+    if StateRequest::parse(body).is_none() {
+        daemon.stats.malformed.fetch_add(1, Ordering::Relaxed);
+        return connection.reply(&header, Err(Errno::EBADMSG));
+    }
+    if connection.busy.swap(true, Ordering::Acquire) {
+        return connection.reply(&header, Err(Errno::EBUSY));
+    }
+    let (this, client, body) = (Arc::clone(daemon), Arc::clone(connection), body.to_vec());
+    daemon.clerks.submit(Box::new(move || {
+        let answer = match StateRequest::parse(&body) {
+            Some(request) => answer(&this, client.id, &request),
+            None => Err(Refusal(Errno::EBADMSG, String::new())),
+        };
+        let _ = send(&client, &header, answer);
+    }));
+}
+
+fn send(client: &Connection, header: &FrameHeader, answer: Answer) -> Result<(), crate::connection::Gone> {
+    let (errno, body) = match answer {
+        Ok(body) => (0, body),
+        Err(Refusal(errno, text)) => (errno as u32, text.into_bytes()),
+    };
+    let mut pieces = body.chunks(PIECE_LEN.max(1)).peekable();
+    loop {
+        let piece = pieces.next().unwrap_or_default();
+        let more = pieces.peek().is_some();
+        if !more {
+            // Before the last frame: the client may send the next request the moment it has read it.
+            client.busy.store(false, Ordering::Release);
+        }
+        client.reply_bytes(header, errno, piece, more)?;
+        if !more {
+            return Ok(());
+        }
+    }
+}
+
+fn answer(daemon: &Daemon, owner: u64, request: &StateRequest<'_>) -> Answer {
+    match request.verb {
+        Verb::Get => get(daemon, owner, request.key),
+        Verb::Part => daemon.state.gather(owner, request.bytes).map(|()| Vec::new()),
+        Verb::Put => {
+            let key = key(request.key);
+            let mut value = daemon.state.take_gathered(owner);
+            value.extend_from_slice(request.bytes);
+            change(daemon, owner, StateOp::Put(key?, value))
+        }
+        Verb::Delete => delete(daemon, owner, request.key),
+        Verb::List => list(daemon, request),
+        Verb::Sync => {
+            daemon.store.sync()?;
+            Ok(Vec::new())
+        }
+        Verb::Begin => daemon.state.begin(owner).map(|()| Vec::new()),
+        Verb::Commit => {
+            let changes = daemon.state.end(owner)?;
+            apply(daemon, changes.into_ops())
+        }
+        Verb::Abort => daemon.state.end(owner).map(|_| Vec::new()),
+    }
+}
+
+fn key(path: &[u8]) -> Result<Key, Refusal> {
+    Key::new(path).map_err(|error| Refusal(Errno::EINVAL, error.to_string()))
+}
+
+fn absent(key: &Key) -> Refusal {
+    Refusal(Errno::ENOENT, format!("there is no key {key}"))
+}
+
+/// Within a transaction its own changes count.
+fn get(daemon: &Daemon, owner: u64, path: &[u8]) -> Answer {
+    let key = key(path)?;
+    if let Some(own) = daemon.state.own_value(owner, &key)? {
+        return own.ok_or_else(|| absent(&key));
+    }
+    daemon.store.state_get(&key)?.ok_or_else(|| absent(&key))
+}
+
+fn delete(daemon: &Daemon, owner: u64, path: &[u8]) -> Answer {
+    let key = key(path)?;
+    if daemon.state.in_transaction(owner) {
+        return change(daemon, owner, StateOp::Delete(key));
+    }
+    let was_there = daemon.store.state_delete(&key)?;
+    daemon.dirty.store(true, Ordering::Release);
+    if was_there { Ok(Vec::new()) } else { Err(absent(&key)) }
+}
+
+/// Into the owner's transaction, or at once.
+fn change(daemon: &Daemon, owner: u64, op: StateOp) -> Answer {
+    match daemon.state.add(owner, op)? {
+        None => Ok(Vec::new()),
+        Some(op) => apply(daemon, vec![op]),
+    }
+}
+
+fn apply(daemon: &Daemon, ops: Vec<StateOp>) -> Answer {
+    daemon.store.state_apply(ops)?;
+    daemon.dirty.store(true, Ordering::Release);
+    Ok(Vec::new())
+}
+
+/// Every client is of the daemon's own user, who may read all keys.
+fn list(daemon: &Daemon, request: &StateRequest<'_>) -> Answer {
+    check_prefix(request.key).map_err(|error| Refusal(Errno::EINVAL, error.to_string()))?;
+    let after = Some(request.bytes).filter(|after| !after.is_empty());
+    let limit = usize::try_from(request.limit.min(ROWS_MAX)).unwrap_or(0);
+    let page = daemon.store.state_list(request.key, after, limit, &|_| true);
+    let rows = page.rows.iter().map(|row| Row {
+        key: row.key.as_bytes().to_vec(),
+        len_bytes: u32::try_from(row.len_bytes).unwrap_or(u32::MAX),
+    });
+    Ok(encode_page(rows, page.more))
+}
+
+impl Desk {
+    fn begun(&self) -> MutexGuard<'_, HashMap<u64, Begun>> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection is gone, and with it what it began.
+    pub fn leave(&self, owner: u64) {
+        self.begun().remove(&owner);
+    }
+
+    /// Drops the changes of transactions whose time is over.
+    fn expire(begun: &mut HashMap<u64, Begun>) {
+        let now = Instant::now();
+        for open in begun.values_mut().filter_map(|begun| begun.transaction.as_mut()) {
+            if open.until <= now {
+                open.changes = None;
+            }
+        }
+    }
+
+    fn holder(begun: &mut HashMap<u64, Begun>, owner: u64) -> Result<&mut Begun, Refusal> {
+        Self::expire(begun);
+        let holds = |begun: &Begun| {
+            !begun.gathered.is_empty()
+                || begun.transaction.as_ref().is_some_and(|open| open.changes.is_some())
+        };
+        let others = begun.iter().filter(|(id, begun)| **id != owner && holds(begun)).count();
+        if others >= HOLDERS_MAX {
+            return Err(Refusal(Errno::EAGAIN, format!("{HOLDERS_MAX} transactions are open; try again")));
+        }
+        Ok(begun.entry(owner).or_default())
+    }
+
+    fn gather(&self, owner: u64, bytes: &[u8]) -> Result<(), Refusal> {
+        let mut begun = self.begun();
+        let holder = Self::holder(&mut begun, owner)?;
+        if holder.gathered.len() + bytes.len() > VALUE_LEN_MAX {
+            holder.gathered = Vec::new();
+            return Err(Refusal(Errno::EFBIG, format!("a value is at most {VALUE_LEN_MAX} bytes long")));
+        }
+        holder.gathered.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn take_gathered(&self, owner: u64) -> Vec<u8> {
+        self.begun().get_mut(&owner).map(|begun| std::mem::take(&mut begun.gathered)).unwrap_or_default()
+    }
+
+    fn begin(&self, owner: u64) -> Result<(), Refusal> {
+        let mut begun = self.begun();
+        let holder = Self::holder(&mut begun, owner)?;
+        if holder.transaction.as_ref().is_some_and(|open| open.changes.is_some()) {
+            return Err(Refusal(Errno::EBUSY, "this connection has a transaction already".into()));
+        }
+        let until = Instant::now() + TRANSACTION_TIMEOUT;
+        holder.transaction = Some(Open { until, changes: Some(Transaction::default()) });
+        Ok(())
+    }
+
+    fn in_transaction(&self, owner: u64) -> bool {
+        self.begun().get(&owner).is_some_and(|begun| begun.transaction.is_some())
+    }
+
+    /// The open transaction of `owner`; `None`: it has none.
+    fn open(begun: &mut HashMap<u64, Begun>, owner: u64) -> Result<Option<&mut Transaction>, Refusal> {
+        Self::expire(begun);
+        match begun.get_mut(&owner).and_then(|begun| begun.transaction.as_mut()) {
+            None => Ok(None),
+            Some(Open { changes: Some(changes), .. }) => Ok(Some(changes)),
+            Some(Open { changes: None, .. }) => Err(timed_out()),
+        }
+    }
+
+    /// Adds to the owner's transaction; gives the change back if there is none.
+    fn add(&self, owner: u64, op: StateOp) -> Result<Option<StateOp>, Refusal> {
+        let mut begun = self.begun();
+        match Self::open(&mut begun, owner)? {
+            None => Ok(Some(op)),
+            Some(changes) => {
+                changes.add(op)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// What the owner's transaction says about a key: nothing, or deleted, or a value.
+    fn own_value(&self, owner: u64, key: &Key) -> Result<Option<Option<Vec<u8>>>, Refusal> {
+        let mut begun = self.begun();
+        let changes = Self::open(&mut begun, owner)?;
+        Ok(changes.and_then(|changes| changes.get(key)).map(|value| value.map(<[u8]>::to_vec)))
+    }
+
+    fn end(&self, owner: u64) -> Result<Transaction, Refusal> {
+        let mut begun = self.begun();
+        Self::expire(&mut begun);
+        let open = begun.get_mut(&owner).and_then(|begun| begun.transaction.take());
+        let open = open.ok_or_else(|| Refusal(Errno::ENOTCONN, "there is no transaction to end".into()))?;
+        open.changes.ok_or_else(timed_out)
+    }
+}
+
+fn timed_out() -> Refusal {
+    let limit = TRANSACTION_TIMEOUT.as_secs();
+    Refusal(Errno::ETIMEDOUT, format!("the transaction was dropped: it was open for more than {limit} s"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn op(path: &str) -> StateOp {
+        StateOp::Delete(Key::new(path.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn a_transaction_ends_with_its_owner_and_after_its_time() {
+        let desk = Desk::default();
+        assert_eq!(desk.end(1).err().map(|refusal| refusal.0), Some(Errno::ENOTCONN));
+        desk.begin(1).ok().unwrap();
+        assert_eq!(desk.begin(1).err().map(|refusal| refusal.0), Some(Errno::EBUSY));
+        assert!(desk.add(1, op("/state/a")).ok().unwrap().is_none());
+        assert!(desk.add(2, op("/state/a")).ok().unwrap().is_some(), "another client's change is not in it");
+        desk.leave(1);
+        assert_eq!(desk.end(1).err().map(|refusal| refusal.0), Some(Errno::ENOTCONN));
+
+        desk.begin(1).ok().unwrap();
+        desk.begun().get_mut(&1).unwrap().transaction.as_mut().unwrap().until = Instant::now();
+        assert_eq!(desk.add(1, op("/state/a")).err().map(|refusal| refusal.0), Some(Errno::ETIMEDOUT));
+        assert_eq!(desk.end(1).err().map(|refusal| refusal.0), Some(Errno::ETIMEDOUT));
+        assert!(desk.add(1, op("/state/a")).ok().unwrap().is_some(), "told once, it is over");
+    }
+
+    #[test]
+    fn what_clients_hold_in_memory_is_bounded() {
+        let desk = Desk::default();
+        for owner in 0..HOLDERS_MAX as u64 {
+            desk.begin(owner).ok().unwrap();
+        }
+        assert_eq!(desk.begin(99).err().map(|refusal| refusal.0), Some(Errno::EAGAIN));
+        assert_eq!(desk.gather(99, b"x").err().map(|refusal| refusal.0), Some(Errno::EAGAIN));
+        desk.leave(0);
+        desk.gather(99, &vec![0; VALUE_LEN_MAX]).ok().unwrap();
+        assert_eq!(desk.gather(99, b"x").err().map(|refusal| refusal.0), Some(Errno::EFBIG));
+        assert_eq!(desk.take_gathered(99), b"");
+    }
+}

@@ -1,0 +1,66 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# Promise: `vrift state` keeps what it was given, byte for byte, over kill -9 of the daemon; several keys change
+# together; errors have their exit codes.
+. "${0%/*}/lib.sh"
+
+tree() { echo data >file; }
+
+state() { "$VRIFT" state "$@"; }
+
+# From inside a view the same space is seen.
+inside() {
+    echo x >made
+    if native; then return; fi
+    state put /state/from/inside "$(cat file)" && is "$(state get /state/from/inside)" data 'put and got in the view'
+}
+
+outside() {
+    is "$(state get /state/from/inside)" data 'and outside of it'
+    state put /state/app/empty ''
+    is "$(state get /state/app/empty | wc -c)" 0 'an empty value'
+    head -c 1048576 /dev/urandom >"$T/long"
+    state put /state/app/long <"$T/long"
+    state put /state/app/file -f "$T/long" --sync
+    kill -9 "$(cat "$XDG_RUNTIME_DIR"/vrift/*/pid)"
+    check 'the longest value, from stdin, after kill -9' sh -c '"$1" state get /state/app/long | cmp - "$2"' sh "$VRIFT" "$T/long"
+    check 'and from a file' sh -c '"$1" state get /state/app/file | cmp - "$2"' sh "$VRIFT" "$T/long"
+    is "$(state ls /state/app/)" "/state/app/empty
+/state/app/file
+/state/app/long" 'a listing is sorted'
+    is "$(state ls -l /state/app/l | tr -s ' ')" ' 1048576 /state/app/long' 'with lengths'
+    is "$(state ls --limit 1 --after /state/app/empty /state/app/)" /state/app/file 'a page of it'
+    check 'as JSON' sh -c '"$1" state ls --json /state/app/f | grep -q "\"bytes\": 1048576"' sh "$VRIFT"
+    exits 1 'a key that is not there' state get /state/app/none 2>/dev/null
+    exits 1 'deleting keys of which one is not there' state del /state/app/file /state/app/none 2>/dev/null
+    check 'deletes none' state get /state/app/file >/dev/null
+    exits 0 'deleting several' state del --sync /state/app/file /state/app/long
+    is "$(state ls /state/app/)" /state/app/empty 'they are gone'
+    for bad in /etc/x /state/ /state/a/ /state//a /state/a/../b; do
+        exits 2 "$bad is no key" state put "$bad" v 2>"$T/err"
+        check "$bad: the rule is said" grep -q 'a key' "$T/err"
+    done
+    head -c 1048577 /dev/zero >"$T/longer"
+    exits 2 'a value above 1 MiB' state put /state/app/longer -f "$T/longer" 2>/dev/null
+    exits 0 'sync' state sync
+    seq 2500 | while read -r i; do echo "/state/many/$i"; done | LC_ALL=C sort >"$T/want"
+    # Over several pages of the protocol.
+    python3 - "$VRIFT" <<'PY'
+import subprocess, sys
+jobs = []
+for i in range(1, 2501):
+    jobs.append(subprocess.Popen([sys.argv[1], "state", "put", f"/state/many/{i}", str(i)]))
+    if len(jobs) == 8:
+        for job in jobs: assert job.wait() == 0
+        jobs = []
+for job in jobs: assert job.wait() == 0
+PY
+    check 'a listing over several pages is whole' sh -c '"$1" state ls /state/many/ | cmp - "$2"' sh "$VRIFT" "$T/want"
+}
+
+phases() {
+    in_view inside
+    if native; then ok "the rest # SKIP native mode has no key-value space"; return; fi
+    outside
+}
+main
