@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-use statefs_journal::BlobHash;
+use statefs_journal::{BlobHash, StoreError};
 
 use crate::error::CasError;
 use crate::home::Cas;
@@ -48,7 +48,10 @@ impl Cas {
         let start = file.stream_position().map_err(read_error())?;
         let (hash, len_bytes) = hash_reader(&mut file).map_err(read_error())?;
         file.seek(SeekFrom::Start(start)).map_err(read_error())?;
-        let new = self.store.put_blob_from(&hash, &mut file, len_bytes)?;
+        let new = match self.store.put_blob_from(&hash, &mut file, len_bytes) {
+            Err(StoreError::SourceMismatch { why, .. }) => return Err(CasError::SourceChanged { why }),
+            result => result?,
+        };
         Ok(Ingested { hash, len_bytes, new })
     }
 

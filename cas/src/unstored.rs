@@ -45,20 +45,25 @@ impl Cas {
         self.unstored().get(hash).copied()
     }
 
-    /// Drops a sealed blob that the store does not have yet, with the names that vnodes have for it in `vnodes`: the
-    /// caller knows that nothing refers to it, and keeps others from sealing equal bytes meanwhile.
-    pub fn forget_unstored(&self, hash: &BlobHash, vnodes: &[u64]) {
+    /// The sealed blobs that the store does not have yet.
+    pub fn unstored_hashes(&self) -> Vec<BlobHash> {
+        self.unstored().keys().copied().collect()
+    }
+
+    /// Drops a sealed blob that the store does not have yet, with the names that vnodes have for it: the caller knows
+    /// that nothing refers to it, and keeps others from sealing equal bytes meanwhile.
+    pub fn forget_unstored(&self, hash: &BlobHash) {
         if self.unstored().remove(hash).is_none() {
             return;
         }
+        // What cannot be removed is only space that the next start finds unused.
         let path = self.hot_path(hash);
-        for vnode in vnodes {
-            let mut name = path.as_os_str().to_owned();
-            name.push(format!(".{vnode:016x}"));
-            // Without them it is only space that the next start finds unused.
-            let _ = std::fs::remove_file(name);
+        let (Some(folder), Some(blob)) = (path.parent(), path.file_name()) else { return };
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            if entry.file_name().as_encoded_bytes().starts_with(blob.as_encoded_bytes()) {
+                let _ = std::fs::remove_file(entry.path());
+            }
         }
-        let _ = std::fs::remove_file(path);
     }
 
     /// After a crash: `hash` is referred to, and the store may not have it. If so, its hot file is verified and

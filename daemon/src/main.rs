@@ -19,6 +19,7 @@ mod daemon;
 mod diff;
 mod doctor;
 mod export;
+mod flush;
 mod folders;
 mod fresh;
 mod ingest;

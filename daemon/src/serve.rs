@@ -26,8 +26,6 @@ use vrift_protocol::names;
 const BACKLOG: i32 = 1024;
 /// How long a starter waits for a daemon that somebody else is starting at the same moment.
 const OTHER_START_TIMEOUT: Duration = Duration::from_secs(10);
-/// Pause of the flusher when there is nothing to write.
-const FLUSH_PAUSE: Duration = Duration::from_millis(500);
 
 /// Serves until told to stop.
 pub fn serve(args: &Args, home: &Path) -> Result<()> {
@@ -182,28 +180,8 @@ fn start_threads(daemon: &Arc<Daemon>) -> Result<()> {
     let sealer = Arc::clone(daemon);
     std::thread::Builder::new().name("sealer".into()).spawn(move || crate::sealing::run(&sealer))?;
     let flusher = Arc::clone(daemon);
-    std::thread::Builder::new().name("flusher".into()).spawn(move || flush_forever(&flusher))?;
+    std::thread::Builder::new().name("flusher".into()).spawn(move || crate::flush::run(&flusher))?;
     Ok(())
-}
-
-/// Writes sealed blobs to the store and shortens the journal, in the background.
-fn flush_forever(daemon: &Daemon) {
-    let mut complained = false;
-    loop {
-        std::thread::sleep(FLUSH_PAUSE);
-        let flushed = if daemon.cas.pending() == 0 { Ok(0) } else { daemon.cas.flush() };
-        let written = flushed
-            .map_err(|error| error.to_string())
-            .and_then(|_| daemon.checkpoint(crate::checkpoint::JOURNAL_LEN_MAX_BYTES));
-        match written {
-            Err(error) if !complained => {
-                tracing::error!(error, "cannot write to the store");
-                complained = true;
-            }
-            Err(_) => std::thread::sleep(Duration::from_secs(2)),
-            Ok(()) => complained = false,
-        }
-    }
 }
 
 impl Daemon {
@@ -224,7 +202,7 @@ impl Daemon {
             return self.sync_staged();
         }
         let synced = || -> Result<(), String> {
-            self.cas.flush().map_err(|error| error.to_string())?;
+            self.flush().map_err(|error| error.to_string())?;
             self.sync_staged()?;
             self.store.sync().map_err(|error| error.to_string())?;
             Ok(())

@@ -247,7 +247,7 @@ fn drop_unstored(daemon: &Daemon, spaces: &Spaces<'_>, unlinked: &Unlinked) {
         && daemon.cas.unstored_len(&blob).is_some_and(|len_bytes| len_bytes >= WORTHWHILE_BYTES)
         && !spaces.workspaces.values().any(|workspace| workspace.index.find_sealed(&hash).is_some())
     {
-        daemon.cas.forget_unstored(&blob, &[unlinked.vnode.0]);
+        daemon.cas.forget_unstored(&blob);
     }
 }
 

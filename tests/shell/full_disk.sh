@@ -38,8 +38,23 @@ room_again() {
     expect ENOENT stat big
 }
 
+# Sealed when it has been closed for a moment, too large to be in the store as well, and written over before
+# it was: nothing refers to it.
+written_over() {
+    head -c 30000000 /dev/urandom >big
+    sleep 1
+    : >big
+    is "$(stat -c %s big)" 0 'the file is empty again'
+    head -c 15000000 /dev/urandom >big
+    sleep 1
+    truncate -s 5 big
+    is "$(wc -c <big)" 5 'and short again'
+    rm big
+}
+
 phases() {
     in_view filled
+    in_view written_over
     in_view room_again
 }
 
