@@ -13,7 +13,7 @@ use crate::raw::{self, Errno};
 use crate::real::real;
 use crate::stream::{Listing, Stream};
 use core::cell::UnsafeCell;
-use core::ffi::{c_int, c_void};
+use core::ffi::{c_char, c_int, c_void};
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicBool, Ordering};
 use libc::{DIR, dirent64, size_t, ssize_t};
@@ -210,3 +210,26 @@ hook! {
         }
     }
 }
+
+macro_rules! getdirentries_hooks {
+    ($($name:ident)*) => {$(
+        hook! {
+            /// getdents64 that says where it began.
+            fn $name(fd: c_int, to: *mut c_char, len: size_t, position: *mut i64) -> ssize_t {
+                let at = match raw::lseek(fd, 0, libc::SEEK_CUR) {
+                    Ok(at) => at as i64,
+                    Err(errno) => return errno::fail(errno) as ssize_t,
+                };
+                // SAFETY: C's arguments.
+                let read = unsafe { getdents64(fd, to.cast(), len) };
+                if read >= 0 && !position.is_null() {
+                    // SAFETY: C's argument.
+                    unsafe { position.write(at) };
+                }
+                read
+            }
+        }
+    )*};
+}
+
+getdirentries_hooks! { getdirentries getdirentries64 }

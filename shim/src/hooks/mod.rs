@@ -2,6 +2,7 @@
 //! behind it unchanged, inside it answers from the index or asks the daemon.
 
 pub mod access;
+pub mod aliases;
 pub mod attrs;
 pub mod dir_read;
 pub mod dirs;
@@ -14,14 +15,17 @@ pub mod glob;
 pub mod links;
 pub mod names;
 pub mod open;
+pub mod open2;
 pub mod other;
 pub mod paths;
 pub mod realpath;
+pub mod refused;
 pub mod scandir;
 pub mod sockets;
 pub mod spawn;
 pub mod stat;
 pub mod stdio;
+pub mod syscall;
 pub mod temp;
 pub mod times;
 pub mod walk;
@@ -32,7 +36,7 @@ use crate::text::PathText;
 use core::ffi::{c_char, c_int};
 
 include!(concat!(env!("OUT_DIR"), "/listed.rs"));
-pub(crate) use listed;
+pub(crate) use {listed, listed_call};
 
 /// Defines an exported C function of the table in table/hooks.txt. The body is an unsafe context's: the arguments are what C gave us.
 macro_rules! hook {

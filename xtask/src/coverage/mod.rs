@@ -18,15 +18,17 @@ use parse::Group;
 /// The compiler's own name, which core's unwind tables ask for.
 const NOT_HOOKS: [&str; 1] = ["rust_eh_personality"];
 
-/// The two tables.
+/// The tables.
 struct Tables {
     hooks: Vec<Group>,
     reasons: Vec<Group>,
+    /// System calls by number; the first group are those that go to hooks.
+    calls: Vec<Group>,
 }
 
 impl Tables {
     fn read() -> Result<Tables> {
-        Ok(Tables { hooks: table("hooks.txt")?, reasons: table("libc.txt")? })
+        Ok(Tables { hooks: table("hooks.txt")?, reasons: table("libc.txt")?, calls: table("syscalls.txt")? })
     }
 
     fn hooked(&self) -> BTreeSet<&str> {
@@ -61,6 +63,7 @@ pub fn check() -> Result<()> {
     let mut broken = page_differs()?;
     broken.extend(names_twice()?);
     broken.extend(without_reason()?);
+    broken.extend(calls_without_reason()?);
     broken.extend(exports_differ()?);
     if !broken.is_empty() {
         bail!("shim/table does not hold:\n  {}", broken.join("\n  "));
@@ -82,8 +85,12 @@ pub fn page_differs() -> Result<Vec<String>> {
 pub fn names_twice() -> Result<Vec<String>> {
     let tables = Tables::read()?;
     let mut seen = BTreeSet::new();
-    let all = parse::names(&tables.hooks).chain(parse::names(&tables.reasons));
-    Ok(all.filter(|name| !seen.insert(*name)).map(|name| format!("{name} is in shim/table twice")).collect())
+    let mut calls = BTreeSet::new();
+    let functions = parse::names(&tables.hooks).chain(parse::names(&tables.reasons));
+    let twice = functions
+        .filter(|name| !seen.insert(*name))
+        .chain(parse::names(&tables.calls).filter(|name| !calls.insert(*name)));
+    Ok(twice.map(|name| format!("{name} is in shim/table twice")).collect())
 }
 
 /// Rule: each function of the machine's C library has a hook or a reason for having none.
@@ -96,6 +103,19 @@ pub fn without_reason() -> Result<Vec<String>> {
         .iter()
         .filter(|name| !known(name))
         .map(|name| format!("{name} of the C library has neither a hook nor a reason in shim/table/libc.txt"))
+        .collect())
+}
+
+/// Rule: each system call that the kernel's headers of this machine number is in its table.
+fn calls_without_reason() -> Result<Vec<String>> {
+    const HEADER: &str = "/usr/include/x86_64-linux-gnu/asm/unistd_64.h";
+    let text = fs::read_to_string(HEADER).with_context(|| format!("cannot read {HEADER}: linux-libc-dev"))?;
+    let tables = Tables::read()?;
+    let known: BTreeSet<&str> = parse::names(&tables.calls).collect();
+    let numbered = text.lines().filter_map(|line| line.strip_prefix("#define __NR_")?.split(' ').next());
+    Ok(numbered
+        .filter(|name| !known.contains(name))
+        .map(|name| format!("the system call {name} is not in shim/table/syscalls.txt"))
         .collect())
 }
 

@@ -23,8 +23,11 @@ pub fn text(tables: &Tables) -> String {
     }
     page.push_str("\n## Functions without a hook\n\n| functions | why |\n|---|---|\n");
     for group in &tables.reasons {
-        let count: usize = group.lines.iter().map(|line| line.names.len()).sum();
-        let _ = writeln!(page, "| {count}{} | {} |", some_of(group, count), group.heading);
+        reasons(&mut page, group);
+    }
+    page.push_str("\n## System calls by number, through syscall(2)\n\n| system calls | what becomes of them |\n|---|---|\n");
+    for group in &tables.calls {
+        reasons(&mut page, group);
     }
     let _ = writeln!(
         page,
@@ -56,9 +59,14 @@ fn names(group: &Group, noted: bool) -> Vec<&str> {
     lines.flat_map(|line| &line.names).map(String::as_str).collect()
 }
 
+fn reasons(page: &mut String, group: &Group) {
+    let count: usize = group.lines.iter().map(|line| line.names.len()).sum();
+    let _ = writeln!(page, "| {count}{} | {} |", some_of(group, count), group.heading);
+}
+
 /// The names themselves where they are few.
 fn some_of(group: &Group, count: usize) -> String {
-    const LISTED_MAX: usize = 80;
+    const LISTED_MAX: usize = 60;
     if count > LISTED_MAX {
         return String::new();
     }
