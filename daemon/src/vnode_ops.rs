@@ -338,7 +338,8 @@ fn set_attr_now(daemon: &Daemon, call: &Call, spaces: &mut Spaces<'_>) -> Result
     daemon.commit(spaces, call.workspace, call.origin, &change).map(drop)
 }
 
-/// Flags of a client's open that its staging file is opened with.
+/// Flags of a client's open that its staging file is opened with. The client sees them by fcntl(F_GETFL), so none is
+/// added that it would see.
 pub fn native_flags(flags: u32) -> OFlag {
     let keep = OFlag::O_ACCMODE
         | OFlag::O_APPEND
@@ -347,6 +348,7 @@ pub fn native_flags(flags: u32) -> OFlag {
         | OFlag::O_SYNC
         | OFlag::O_DSYNC
         | OFlag::O_DIRECT
-        | OFlag::O_NOATIME;
-    OFlag::from_bits_truncate(flags.cast_signed()) & keep | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW
+        | OFlag::O_NOATIME
+        | OFlag::O_NOFOLLOW;
+    OFlag::from_bits_truncate(flags.cast_signed()) & keep | OFlag::O_CLOEXEC
 }

@@ -41,7 +41,7 @@ fn close_passed(fd: Option<c_int>) {
 
 /// Opens a vnode without writing to it. ESTALE: what was found is no longer there, resolve again.
 pub fn open_readable(attr: &Attr, flags: c_int) -> Result<c_int, Errno> {
-    const NOT_FOR_REAL: c_int = libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW;
+    const NOT_FOR_REAL: c_int = libc::O_CREAT | libc::O_EXCL;
     let mut path = PathText::new();
     match (attr.mode & S_IFMT, attr.content) {
         (S_IFDIR | S_IFLNK, _) => {

@@ -25,6 +25,7 @@ mod init;
 mod libraries;
 mod memory;
 mod outside;
+mod proc_links;
 mod raw;
 mod real;
 mod request;

@@ -6,6 +6,7 @@ use crate::cwd::{self, Cwd};
 use crate::fds::{self, FdKind};
 use crate::init;
 use crate::outside::{self, Leads};
+use crate::proc_links;
 use crate::raw::Errno;
 use crate::text::{PATH_MAX, PathText, Text, below, bytes_of};
 use crate::view;
@@ -145,6 +146,12 @@ pub fn resolve_bytes(
     creds: &Creds,
     elsewhere: &mut PathText,
 ) -> Result<Place, Errno> {
+    if follow
+        && let Some(vnode) = proc_links::vnode(path)
+        && let Some(inside) = proc_links::inside(vnode)?
+    {
+        return Ok(Place::Inside(inside));
+    }
     let mut joined = PathText::new();
     let view = init::settings().view.as_bytes();
     let given_len = path.len();

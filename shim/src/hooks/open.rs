@@ -5,11 +5,13 @@ use crate::content;
 use crate::creds::{Creds, READ, SEARCH, WRITE};
 use crate::errno;
 use crate::fds;
+use crate::init;
+use crate::proc_links;
 use crate::raw::Errno;
 use crate::real::real;
 use crate::request::Request;
 use crate::resolve::{Attr, Inside};
-use crate::text::PathText;
+use crate::text::{PathText, bytes_of};
 use crate::umask;
 use crate::view;
 use core::ffi::{c_char, c_int};
@@ -42,9 +44,20 @@ pub unsafe fn open_at(
         // SAFETY: by contract.
         match unsafe { route(dirfd, path, follow, elsewhere) }? {
             Routed::View(inside) => open_inside(&inside, flags, mode).map(Opened::View),
-            Routed::Real(dirfd, path) => Ok(Opened::Real(dirfd, path)),
+            Routed::Real(dirfd, path) => {
+                // SAFETY: a C string, by contract or `elsewhere`.
+                let name = unsafe { bytes_of(path) }.unwrap_or(b"");
+                if follow && writes(flags) && init::in_view() && proc_links::is_sealed(name)? {
+                    return Err(libc::EACCES);
+                }
+                Ok(Opened::Real(dirfd, path))
+            }
         }
     })
+}
+
+fn writes(flags: c_int) -> bool {
+    flags & O_ACCMODE != O_RDONLY || flags & O_TRUNC != 0
 }
 
 fn open_inside(inside: &Inside, flags: c_int, mode: mode_t) -> Result<c_int, Errno> {
@@ -58,7 +71,7 @@ fn open_inside(inside: &Inside, flags: c_int, mode: mode_t) -> Result<c_int, Err
 }
 
 fn open_existing(inside: &Inside, attr: &Attr, flags: c_int) -> Result<c_int, Errno> {
-    let writes = flags & O_ACCMODE != O_RDONLY || flags & O_TRUNC != 0;
+    let writes = writes(flags);
     if flags & O_CREAT != 0 && flags & O_EXCL != 0 {
         return Err(libc::EEXIST);
     }

@@ -3,7 +3,7 @@
 use super::hook;
 use super::open::{Opened, open_at};
 use crate::errno;
-use crate::fds;
+use crate::fds::{self, FdKind};
 use crate::raw;
 use crate::real::real;
 use crate::text::{PathText, Text, bytes_of};
@@ -75,6 +75,9 @@ macro_rules! freopen_hooks {
                 let mut elsewhere = PathText::new();
                 // SAFETY: C's argument.
                 let flags = unsafe { bytes_of(mode) }.and_then(flags_of);
+                // Without a path the stream's own file is opened again: by the kernel's link to it, as the C library does.
+                let own = if path.is_null() { link_of(stream) } else { None };
+                let path = own.as_ref().map_or(path, Text::as_ptr);
                 let (Some(flags), false) = (flags, path.is_null()) else {
                     return real!($name(path: *const c_char, mode: *const c_char, stream: *mut FILE) -> *mut FILE);
                 };
@@ -100,6 +103,15 @@ macro_rules! freopen_hooks {
 }
 
 freopen_hooks! { freopen freopen64 }
+
+/// The link to the file of a stream; None: it is not the view's.
+fn link_of(stream: *mut FILE) -> Option<Text<32>> {
+    let fd = real!(fileno(stream: *mut FILE) -> c_int);
+    let FdKind::View(_) = fds::identify(fd) else { return None };
+    let mut name: Text<32> = Text::from_parts(&[b"/proc/self/fd/"]);
+    name.push_decimal(fd.max(0) as u64);
+    Some(name)
+}
 
 /// Has the C library open the file of `fd` once more under its /proc name, which puts it into `stream`.
 ///
