@@ -195,6 +195,8 @@ pub struct Namespaces {
     /// (workspace, vnode) whose staging file is being sealed right now: opening it for writing would wait
     /// for the lease.
     pub sealing: HashSet<(u32, u64)>,
+    /// Whose bytes the links for exec are that were made since the start.
+    pub executables: crate::executing::Executables,
 }
 
 impl Namespaces {

@@ -3,6 +3,7 @@
 use crate::clock::timespec;
 use crate::daemon::cas_errno;
 use crate::daemon::{Daemon, Spaces};
+use crate::executing::is_executing;
 use crate::namespace::errno_of;
 use crate::record::{Change, Origin};
 use crate::retry;
@@ -166,6 +167,19 @@ fn stage<'a>(
         Content::Sealed(hash) => hash,
         Content::None => return Err(Errno::EINVAL),
     };
+    if attr.mode & 0o111 != 0 {
+        if !call.may_wait {
+            return Ok(Staging::NeedsWorker);
+        }
+        drop(spaces);
+        if is_executing(daemon, attr.vnode, &BlobHash(hash)) {
+            return Err(Errno::ETXTBSY);
+        }
+        spaces = daemon.spaces();
+        if spaces.get(call.workspace)?.index.attr(attr.vnode).is_none_or(|now| now.content != attr.content) {
+            return Ok(Staging::Changed(spaces));
+        }
+    }
     let path = daemon.folders.staging(call.workspace, attr.vnode.0);
     if keep == Some(0) {
         drop(create_file(&path, OFlag::O_WRONLY | OFlag::O_CLOEXEC)?);

@@ -7,6 +7,7 @@ use crate::vnode_ops::{Answer, Call};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
+use nix::unistd::geteuid;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -51,6 +52,12 @@ pub fn mirror_folder(
     match nix::unistd::mkdir(&path, Mode::from_bits_truncate(0o700)) {
         Err(Errno::ENOENT) => {
             crate::folders::make_private(&path).map_err(|error| errno_of(&error))?;
+        }
+        // Search for everybody, behind folders that let nobody in: a program that gave up root's rights enters it
+        // by an fd of it.
+        Ok(()) if geteuid().is_root() => {
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o711))
+                .map_err(|error| errno_of(&error))?;
         }
         Ok(()) | Err(Errno::EEXIST) => {}
         Err(errno) => return Err(errno),
@@ -117,9 +124,11 @@ pub fn exec_link(daemon: &Daemon, call: &Call) -> Result<VnodeNo, Errno> {
         }
     };
     let blob = daemon.cas.materialise(&BlobHash(hash)).map_err(|error| cas_errno(&error))?;
-    let spaces = daemon.spaces();
+    let mut spaces = daemon.spaces();
     let folder = mirror_folder(daemon, spaces.get(call.workspace)?, call.dir())?;
-    link_over(daemon, &blob, &folder.join(OsStr::from_bytes(name))).map_err(|error| errno_of(&error))?;
+    let link = folder.join(OsStr::from_bytes(name));
+    link_over(daemon, &blob, &link).map_err(|error| errno_of(&error))?;
+    spaces.executables.linked(link, vnode);
     drop(spaces);
     Ok(vnode)
 }

@@ -3,16 +3,18 @@
 use crate::clock::timespec;
 use crate::connection::{Connection, Greeting};
 use crate::daemon::{Daemon, Spaces};
-use crate::namespace::{Applied, Workspace};
+use crate::namespace::{Applied, Workspace, errno_of};
 use crate::record::{Change, Origin};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag};
-use nix::sys::stat::{Mode, UtimensatFlags, utimensat};
+use nix::sys::stat::{Mode, SFlag, UtimensatFlags, mknod, utimensat};
 use nix::sys::time::TimeSpec;
 use std::fs;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::Arc;
-use vrift_manifest::types::{S_IFDIR, S_IFLNK, S_IFMT};
+use vrift_manifest::types::{S_IFBLK, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT};
 use vrift_manifest::{Content, NewVnode, SetAttr, Unlinked, VnodeNo};
 use vrift_protocol::frame::FLAG_RETRY;
 use vrift_protocol::vnode_op::set;
@@ -97,7 +99,7 @@ fn run(daemon: &Daemon, call: &Call) -> Attempt {
         }
         return vnode_only(Ok(VnodeNo(done.vnode)));
     }
-    let heavy = matches!(call.op, Op::Materialise | Op::ExecLink);
+    let heavy = matches!(call.op, Op::Materialise | Op::ExecLink | Op::OpenReal);
     if heavy && !call.may_wait {
         return Attempt::NeedsWorker;
     }
@@ -106,6 +108,7 @@ fn run(daemon: &Daemon, call: &Call) -> Attempt {
         Op::SetAttr => set_attr(daemon, call),
         Op::Materialise => Attempt::Answered(crate::real_things::materialise(daemon, call)),
         Op::ExecLink => vnode_only(crate::real_things::exec_link(daemon, call)),
+        Op::OpenReal => Attempt::Answered(crate::open_real::open_real(daemon, call)),
         Op::Mirror => Attempt::Answered(crate::real_things::mirror(daemon, call)),
         Op::VnodeOfHash => vnode_only(vnode_of_hash(daemon, call)),
         Op::Mkdir => vnode_only(make(daemon, call, S_IFDIR)),
@@ -131,7 +134,7 @@ impl Call {
             mode: kind | if kind == S_IFLNK { 0o777 } else { self.request.mode.get() & 0o7777 },
             uid: self.request.uid.get(),
             gid: self.request.gid.get(),
-            rdev: 0,
+            rdev: if matches!(kind, S_IFCHR | S_IFBLK) { self.request.rdev.get() } else { 0 },
             size: 0,
             atime_ns: now_ns,
             mtime_ns: now_ns,
@@ -142,13 +145,12 @@ impl Call {
     }
 }
 
-/// mkdir, symlink, mknod of a fifo or socket.
+/// mkdir, symlink, mknod of all but regular files.
 fn make(daemon: &Daemon, call: &Call, kind: u32) -> Result<VnodeNo, Errno> {
     if kind == S_IFLNK && call.name2.is_empty() {
         return Err(Errno::ENOENT);
     }
-    // Device nodes would be the state folder's to hold, where nodev or a container may forbid them.
-    if !matches!(kind, S_IFDIR | S_IFLNK | S_IFIFO | S_IFSOCK) {
+    if !matches!(kind, S_IFDIR | S_IFLNK | S_IFIFO | S_IFSOCK | S_IFCHR | S_IFBLK) {
         return Err(Errno::EPERM);
     }
     let mut spaces = daemon.spaces();
@@ -159,9 +161,9 @@ fn make(daemon: &Daemon, call: &Call, kind: u32) -> Result<VnodeNo, Errno> {
     let change = Change::Make { at, dir: call.dir(), name: &call.name, new, now_ns };
     expect(workspace, &change)?;
     match kind {
-        S_IFIFO => {
+        S_IFIFO | S_IFCHR | S_IFBLK => {
             let path = daemon.folders.staging(call.workspace, at.0);
-            nix::unistd::mkfifo(&path, Mode::from_bits_truncate(0o600))?;
+            make_node(&path, kind, call.request.rdev.get())?;
         }
         S_IFSOCK => crate::sockets::name(daemon, call.workspace, at, &call.name2)?,
         _ => {}
@@ -171,6 +173,15 @@ fn make(daemon: &Daemon, call: &Call, kind: u32) -> Result<VnodeNo, Errno> {
         remove_real(daemon, call.workspace, at);
     }
     made.map(|_| at)
+}
+
+/// The real fifo or device node of a vnode. Who may open it is decided in the view: its own mode lets everybody,
+/// the folder it is in nobody but the daemon's user. EPERM: device nodes are for a daemon that is root.
+fn make_node(path: &Path, kind: u32, device: u32) -> Result<(), Errno> {
+    let everybody = Mode::from_bits_truncate(0o666);
+    mknod(path, SFlag::from_bits_truncate(kind), everybody, device.into())?;
+    // The umask took some of it.
+    fs::set_permissions(path, fs::Permissions::from_mode(0o666)).map_err(|error| errno_of(&error))
 }
 
 /// The errors that are common in builds, found before anything is written to the journal. What is not

@@ -75,6 +75,9 @@ pub enum Op {
     Mknod = 13,
     /// A vnode whose sealed bytes have the hash in `name` (32 bytes): for an fd that was inherited.
     VnodeOfHash = 14,
+    /// Open the real thing behind `vnode` without writing to it, for a client that gave up the rights to do so
+    /// itself; `flags` as open(2). Vnode 0 is the index.
+    OpenReal = 20,
     /// A request of the command line; body is JSON, see [`crate::names`] and `admin`.
     Admin = 64,
     /// A request for the `/state` key-value space; body see `state`.
@@ -99,6 +102,7 @@ impl Op {
             12 => Op::SetAttr,
             13 => Op::Mknod,
             14 => Op::VnodeOfHash,
+            20 => Op::OpenReal,
             64 => Op::Admin,
             65 => Op::State,
             _ => return None,

@@ -3,13 +3,13 @@
 use crate::raw::{self, Errno};
 use crate::request::Request;
 use crate::resolve::Attr;
-use crate::text::PathText;
+use crate::text::{PathText, Text};
 use crate::view;
 use core::ffi::c_int;
 use vrift_manifest::types::{S_IFDIR, S_IFLNK, S_IFMT};
 use vrift_manifest::{Content, VnodeNo};
 use vrift_protocol::Op;
-use zerocopy::byteorder::little_endian::U64;
+use zerocopy::byteorder::little_endian::{U32, U64};
 
 /// Has the daemon make the real folder of a virtual directory.
 pub fn mirror(vnode: VnodeNo) -> Result<(), Errno> {
@@ -31,6 +31,33 @@ fn materialise(vnode: VnodeNo, cloexec: bool) -> Result<Option<c_int>, Errno> {
         Err(libc::ENOENT) => Err(libc::ESTALE),
         Err(errno) => Err(errno),
     }
+}
+
+/// Has the daemon open the real thing of a vnode for a process that may not look into the state folder any more:
+/// it was root and became another user.
+fn open_by_daemon(vnode: VnodeNo, flags: c_int) -> Result<c_int, Errno> {
+    let mut request = Request::new(Op::OpenReal);
+    request.body.vnode = U64::new(vnode.0);
+    request.body.flags = U32::new(flags as u32);
+    request.cloexec = flags & libc::O_CLOEXEC != 0;
+    request.send()?.1.ok_or(libc::EIO)
+}
+
+/// The index itself, for a process that cannot open it any more.
+pub fn index_fd() -> Result<c_int, Errno> {
+    open_by_daemon(VnodeNo(0), libc::O_CLOEXEC)
+}
+
+/// A fifo or device node from an fd of the node itself: the open may wait, which the daemon cannot.
+fn open_from_node(node: c_int, flags: c_int) -> Result<c_int, Errno> {
+    if flags & libc::O_PATH != 0 {
+        return Ok(node);
+    }
+    let mut link: Text<32> = Text::from_parts(&[b"/proc/self/fd/"]);
+    link.push_decimal(node as u64);
+    let opened = raw::open(link.as_c_str(), flags);
+    raw::close(node);
+    opened
 }
 
 fn close_passed(fd: Option<c_int>) {
@@ -62,6 +89,7 @@ pub fn open_readable(attr: &Attr, flags: c_int) -> Result<c_int, Errno> {
                     mirror(attr.vnode)?;
                     raw::open(path.as_c_str(), flags)
                 }
+                Err(libc::EACCES) => open_by_daemon(attr.vnode, flags),
                 result => result,
             }
         }
@@ -75,6 +103,7 @@ pub fn open_readable(attr: &Attr, flags: c_int) -> Result<c_int, Errno> {
                     None => raw::open(path.as_c_str(), flags)
                         .map_err(|errno| if errno == libc::ENOENT { libc::ESTALE } else { errno }),
                 },
+                Err(libc::EACCES) => open_by_daemon(attr.vnode, flags),
                 result => result,
             }
         }
@@ -83,6 +112,10 @@ pub fn open_readable(attr: &Attr, flags: c_int) -> Result<c_int, Errno> {
             view::staging_path_into(attr.vnode, &mut path)?;
             match raw::open(path.as_c_str(), flags & !NOT_FOR_REAL) {
                 Err(libc::ENOENT) => Err(libc::ESTALE),
+                Err(libc::EACCES) if attr.kind() == libc::S_IFREG => open_by_daemon(attr.vnode, flags),
+                Err(libc::EACCES) => {
+                    open_from_node(open_by_daemon(attr.vnode, flags)?, flags & !NOT_FOR_REAL)
+                }
                 result => result,
             }
         }
@@ -103,7 +136,33 @@ pub fn refresh(attr: &mut Attr) -> Result<(), Errno> {
             Ok(())
         }
         Err(libc::ENOENT) => Err(libc::ESTALE),
+        Err(libc::EACCES) => {
+            let fd = open_by_daemon(attr.vnode, libc::O_PATH)?;
+            let stat = raw::fstat(fd);
+            raw::close(fd);
+            overlay(attr, &stat?);
+            Ok(())
+        }
         Err(errno) => Err(errno),
+    }
+}
+
+/// Enters the real folder of a virtual directory.
+pub fn enter(vnode: VnodeNo) -> Result<(), Errno> {
+    let mut path = PathText::new();
+    view::mirror_path_into(vnode, &mut path)?;
+    match raw::chdir(path.as_c_str()) {
+        Err(libc::ENOENT) => {
+            mirror(vnode)?;
+            raw::chdir(path.as_c_str())
+        }
+        Err(libc::EACCES) => {
+            let fd = open_by_daemon(vnode, libc::O_PATH)?;
+            let entered = raw::fchdir(fd);
+            raw::close(fd);
+            entered
+        }
+        result => result,
     }
 }
 

@@ -7,7 +7,6 @@ use crate::raw::{self, Errno};
 use crate::request;
 use crate::resolve::{Place, resolve_bytes};
 use crate::text::{PathText, below};
-use crate::view;
 use core::sync::atomic::{AtomicU64, Ordering};
 use vrift_manifest::{ROOT, VnodeNo};
 
@@ -91,14 +90,7 @@ fn removed(path: &PathText) -> Result<Cwd, Errno> {
 
 /// Makes the directory `vnode` the working directory.
 pub fn enter(vnode: VnodeNo) -> Result<(), Errno> {
-    let path = view::mirror_path(vnode)?;
-    match raw::chdir(path.as_c_str()) {
-        Err(libc::ENOENT) => {
-            crate::content::mirror(vnode)?;
-            raw::chdir(path.as_c_str())?;
-        }
-        result => result?,
-    }
+    crate::content::enter(vnode)?;
     remember(Cwd::View(vnode));
     Ok(())
 }

@@ -36,6 +36,7 @@ mod spawn_state;
 mod stream;
 mod text;
 mod umask;
+mod user_memory;
 mod view;
 
 vrift_protocol::only_without_std! {

@@ -236,3 +236,10 @@ pub fn has_robust_list() -> bool {
     let (mut head, mut len) = (0usize, 0usize);
     call!(SYS_get_robust_list, 0, &mut head as *mut usize, &mut len as *mut usize).is_ok() && head != 0
 }
+
+/// Whether eight bytes at `at` can be read. Asked with a change of the signal mask that is no valid one: the
+/// kernel reads the set, then refuses to apply it.
+pub fn can_read(at: usize) -> bool {
+    const NO_SUCH_CHANGE: c_int = -1;
+    call!(SYS_rt_sigprocmask, NO_SUCH_CHANGE, at, 0, 8usize) != Err(libc::EFAULT)
+}

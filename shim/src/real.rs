@@ -53,6 +53,7 @@ symbols! {
     system popen dlopen dlmopen chroot umask
     bind connect sendto sendmsg sendmmsg getsockname getpeername accept accept4
     recvfrom __recvfrom_chk recvmsg recvmmsg inotify_add_watch syscall
+    setuid seteuid setreuid setresuid
     malloc free realloc qsort strdup
 }
 

@@ -83,6 +83,23 @@ pub fn connection() -> Option<c_int> {
     (fd != 0).then(|| fd - 1)
 }
 
+/// Makes the connection now, if there is none: soon it may be out of reach.
+pub fn stay_connected() {
+    let Ok(state) = state() else { return };
+    let me = crate::errno::thread_id();
+    while let Err(owner) = state.lock.compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed) {
+        if owner == me {
+            return;
+        }
+        raw::sched_yield();
+    }
+    let line = Line::Shared { state, child: AtomicI32::new(0) };
+    // Should it fail, the requests to come say so.
+    let _ = line.connected();
+    line.leave();
+    state.lock.store(0, Ordering::Release);
+}
+
 /// What to send.
 pub struct Request<'a> {
     pub op: Op,

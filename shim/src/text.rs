@@ -150,16 +150,17 @@ fn hex_digit(digit: u8) -> Option<u8> {
     }
 }
 
-/// A C string as bytes, without the NUL. Null is None.
+/// A C string as bytes, without the NUL. Null and what cannot be read are None: the call behind the hook then
+/// says EFAULT, or whatever else it makes of them.
 ///
 /// # Safety
-/// `pointer` is null or points to a NUL-terminated string that outlives the use of the result.
+/// A string that can be read outlives the use of the result.
 pub unsafe fn bytes_of<'a>(pointer: *const c_char) -> Option<&'a [u8]> {
     if pointer.is_null() {
         return None;
     }
     // SAFETY: by contract.
-    Some(unsafe { CStr::from_ptr(pointer) }.to_bytes())
+    unsafe { crate::user_memory::string(pointer.cast()) }
 }
 
 /// The value of `NAME=value` when `entry` sets the variable `name`.

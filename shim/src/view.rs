@@ -5,6 +5,7 @@ use crate::memory;
 use crate::raw::{self, Errno};
 use crate::text::{PathText, Text, hex};
 use core::cell::UnsafeCell;
+use core::ffi::c_int;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use vrift_manifest::sys::Window;
@@ -125,14 +126,21 @@ fn map_current() -> Result<&'static Reader, Errno> {
 }
 
 fn map_file() -> Result<Reader, Errno> {
-    let (base, len) = map_path(names::INDEX_FILE, libc::O_RDONLY, libc::PROT_READ, None)?;
+    let (base, len) = match map_path(names::INDEX_FILE, libc::O_RDONLY, libc::PROT_READ, None) {
+        Err(libc::EACCES) => map_fd(crate::content::index_fd()?, libc::PROT_READ, None)?,
+        mapped => mapped?,
+    };
     // SAFETY: a shared read-only mapping of this length, which is never unmapped.
     Reader::new(unsafe { Window::new(base, len) }).map_err(|_| libc::EIO)
 }
 
 fn map_path(name: &str, flags: i32, protection: i32, len: Option<usize>) -> Result<(*mut u8, usize), Errno> {
     let path = PathText::from_parts(&[init::settings().runtime.as_bytes(), b"/", name.as_bytes()]);
-    let fd = raw::open(path.as_c_str(), flags | libc::O_CLOEXEC)?;
+    map_fd(raw::open(path.as_c_str(), flags | libc::O_CLOEXEC)?, protection, len)
+}
+
+/// Maps a file and closes its fd.
+fn map_fd(fd: c_int, protection: i32, len: Option<usize>) -> Result<(*mut u8, usize), Errno> {
     let mapped = match len {
         Some(len) => Ok(len),
         None => raw::fstat(fd).map(|stat| stat.st_size as usize),

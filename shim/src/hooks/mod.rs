@@ -12,6 +12,7 @@ pub mod exec;
 pub mod fd;
 pub mod fts;
 pub mod glob;
+pub mod ids;
 pub mod links;
 pub mod names;
 pub mod open;

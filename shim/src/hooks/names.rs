@@ -258,9 +258,13 @@ unsafe fn on_two_paths(
     let mut beyond = None;
     let result = settled(|| {
         // SAFETY: by contract.
-        let empty = unsafe { [bytes_of(one.1), bytes_of(two.1)].contains(&Some(b"")) };
-        if empty && crate::init::in_view() {
+        let given = unsafe { [bytes_of(one.1), bytes_of(two.1)] };
+        if crate::init::in_view() && given.contains(&Some(b"")) {
             return Err(libc::ENOENT);
+        }
+        // The one that can be read may be the view's: the call must not go on with it.
+        if crate::init::in_view() && given.contains(&None) {
+            return Err(libc::EFAULT);
         }
         // SAFETY: by contract.
         let routed = unsafe {

@@ -123,7 +123,9 @@ fn open_existing(inside: &Inside, attr: &Attr, flags: c_int) -> Result<c_int, Er
                 Err(errno) => Err(errno),
             }
         }
-        libc::S_IFREG | libc::S_IFDIR | libc::S_IFIFO => content::open_readable(attr, flags),
+        libc::S_IFREG | libc::S_IFDIR | libc::S_IFIFO | libc::S_IFCHR | libc::S_IFBLK => {
+            content::open_readable(attr, flags)
+        }
         _ => Err(libc::ENXIO),
     }
 }

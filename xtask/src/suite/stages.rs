@@ -28,6 +28,7 @@ pub fn all(long: bool) -> Vec<Stage> {
         ("hooks and exports", Box::new(|| passed(coverage::check()))),
         ("tests/shell", Box::new(|| shell_tests(&[]))),
         ("tests/real", Box::new(real_tests)),
+        ("tests/suites", Box::new(move || foreign_suites(long))),
         ("demo", Box::new(|| passed(demo::run()))),
     ];
     if long {
@@ -102,6 +103,12 @@ fn shell_tests(args: &[&str]) -> Result<Tally> {
 fn real_tests() -> Result<Tally> {
     let mut command = process::program(workspace::root().join("tests/real/run"));
     command.env("VRIFT_BIN_DIR", workspace::release()).env("REAL_SRC", bench::real_sources());
+    watched(&command, tally::of_script)
+}
+
+fn foreign_suites(long: bool) -> Result<Tally> {
+    let mut command = process::program(workspace::root().join("tests/suites/run"));
+    command.args(long.then_some("--long")).env("VRIFT_BIN_DIR", workspace::release());
     watched(&command, tally::of_script)
 }
 

@@ -1,0 +1,65 @@
+//! Opens what a client would open itself, had it not given up the rights to do so: a program that was started as
+//! root and became another user cannot look into the state folder any more.
+
+use crate::daemon::Daemon;
+use crate::namespace::Places;
+use crate::real_things::{materialise, mirror, vnode_name};
+use crate::vnode_ops::{Answer, Call};
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use vrift_cas::BlobHash;
+use vrift_manifest::Content;
+use vrift_manifest::types::{S_IFDIR, S_IFLNK, S_IFMT};
+use vrift_protocol::VnodeReply;
+
+const KEPT: OFlag = OFlag::O_PATH.union(OFlag::O_DIRECTORY).union(OFlag::O_NONBLOCK).union(OFlag::O_DIRECT);
+
+/// ESTALE: what the client found is no longer there. Fifos and device nodes are opened with `O_PATH` alone: an open
+/// of theirs may wait, and the client can go on from such an fd.
+pub fn open_real(daemon: &Daemon, call: &Call) -> Answer {
+    let vnode = call.vnode();
+    let flags = OFlag::from_bits_truncate(call.request.flags.get().cast_signed()) & KEPT;
+    if vnode.0 == 0 {
+        return Ok((
+            VnodeReply::default(),
+            Some(opened(&daemon.folders.index_path(call.workspace), OFlag::empty())?),
+        ));
+    }
+    let attr = daemon.spaces().get(call.workspace)?.index.attr(vnode).ok_or(Errno::ESTALE)?;
+    let staging = || daemon.folders.staging(call.workspace, vnode.0);
+    let fd = match (attr.mode & S_IFMT, attr.content) {
+        (S_IFDIR, _) => {
+            mirror(daemon, call)?;
+            opened(&daemon.folders.mirror(call.workspace, vnode.0), flags)
+        }
+        (S_IFLNK, _) => {
+            mirror(daemon, call)?;
+            opened(&staging(), OFlag::O_PATH)
+        }
+        (_, Content::Sealed(hash)) => {
+            if let (_, Some(in_memory)) = materialise(daemon, call)? {
+                return reply(call, Ok(in_memory));
+            }
+            let blob = daemon.cas.hot_path(&BlobHash(hash));
+            opened(&vnode_name(&blob, vnode), flags)
+        }
+        (_, Content::Staged) => opened(&staging(), flags),
+        (_, Content::None) => opened(&staging(), OFlag::O_PATH),
+    };
+    reply(call, fd)
+}
+
+fn reply(call: &Call, fd: Result<OwnedFd, Errno>) -> Answer {
+    match fd {
+        Ok(fd) => Ok((VnodeReply { vnode: call.vnode().0.into(), ..VnodeReply::default() }, Some(fd))),
+        Err(Errno::ENOENT) => Err(Errno::ESTALE),
+        Err(errno) => Err(errno),
+    }
+}
+
+fn opened(path: &Path, flags: OFlag) -> Result<OwnedFd, Errno> {
+    open(path, flags | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW, Mode::empty())
+}
