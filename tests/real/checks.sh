@@ -46,23 +46,31 @@ fingerprint() {
 unpack() {
     rm -rf "$dir"
     mkdir -p "$dir"
+    if [ "$source" ]; then
+        cp -R --preserve=mode,timestamps "$source/." "$dir"
+        return
+    fi
     tar -xf "$REAL_SRC/$tarball" -C "$dir" --strip-components=1 --no-same-owner
 }
 native_half() {
     dir=$T/$name/project out=$T/$name/out
     mkdir -p "$out"
     unpack
+    touch "$out/started"
     cd "$dir"
     local start=$EPOCHREALTIME
     check 'native: builds' logged "$out/native.build" sh -c "$build"
     echo "#   native build: $(seconds_since "$start") s"
     check 'native: its tests pass' logged "$out/native.test" sh -c "$test"
     sh -c "$LISTING" >"$out/native.list"
-    check 'native: rebuilds after a header' \
-        logged "$out/native.remake" sh -c "$REBUILD" rebuild "$header" "$remake" "$out/native.newer"
-    check 'native: the header made some files anew, not all' some_but_not_all
-    sh -c "$LISTING" >"$out/native.list2"
-    is_answer native sh -c "$answer"
+    [ ! -e transcript ] || cp transcript "$out/native.transcript"
+    if [ "$header" ]; then
+        check 'native: rebuilds after a header' \
+            logged "$out/native.remake" sh -c "$REBUILD" rebuild "$header" "$remake" "$out/native.newer"
+        check 'native: the header made some files anew, not all' some_but_not_all
+        sh -c "$LISTING" >"$out/native.list2"
+        is_answer native sh -c "$answer"
+    fi
     cd "$T"
     unpack
 }
@@ -71,8 +79,8 @@ seconds_since() { awk -v from="$1" -v to="$EPOCHREALTIME" 'BEGIN { printf "%.1f"
 some_but_not_all() {
     local newer all
     newer=$(wc -l <"$out/native.newer")
-    all=$(find . -name '*.o' | wc -l)
-    [ "$newer" -gt 0 ] && [ "$(grep -c '\.o$' "$out/native.newer")" -lt "$all" ]
+    all=$(find . -type f -newer "$out/started" | wc -l)
+    [ "$newer" -gt 0 ] && [ "$newer" -lt "$all" ]
 }
 is_answer() {
     local half=$1 got
@@ -100,8 +108,21 @@ view_half() {
     without_volatile "$out/native.list" >"$out/want"
     without_volatile "$out/view.list" >"$out/got"
     same 'view: same files, modes and bytes as natively' "$out/want" "$out/got"
-    is_answer view "$vrift" run -- sh -c "$answer"
+    if [ -e "$out/native.transcript" ]; then
+        "$vrift" cat -w "$name" transcript >"$out/view.transcript"
+        same 'view: the commands say the same' "$out/native.transcript" "$out/view.transcript"
+    fi
     exported
+    [ ! "$header" ] || view_rebuilds
+    cd "$T"
+    check 'the daemon stops' logged "$out/stop" "$vrift" daemon stop
+    fingerprint "$dir" >"$out/real.after"
+    same 'the real tree is untouched' "$out/real.before" "$out/real.after"
+}
+
+# After one input was touched.
+view_rebuilds() {
+    is_answer view "$vrift" run -- sh -c "$answer"
     check 'view: rebuilds after a header' logged "$out/view.remake" \
         "$vrift" run -- sh -c "$REBUILD" rebuild "$header" "$remake" "$out/view.newer"
     same 'view: the header makes the same files anew as natively' "$out/native.newer" "$out/view.newer"
@@ -109,15 +130,13 @@ view_half() {
     without_volatile "$out/native.list2" >"$out/want"
     without_volatile "$out/view.list2" >"$out/got"
     same 'view: same files, modes and bytes after that' "$out/want" "$out/got"
-    cd "$T"
-    check 'the daemon stops' logged "$out/stop" "$vrift" daemon stop
-    fingerprint "$dir" >"$out/real.after"
-    same 'the real tree is untouched' "$out/real.before" "$out/real.after"
 }
 
-# What export writes elsewhere, laid over a pristine copy, must be the native build.
+# What export writes elsewhere, laid over a pristine copy without what the build deleted, must be the native build.
 exported() {
     cp -a "$dir" "$out/merged"
+    "$vrift" status -w "$name" >"$out/status"
+    sed -n 's/^D //p' "$out/status" | (cd "$out/merged" && xargs -r -d '\n' rm -rf --)
     mkdir "$out/exported"
     check 'view: exports to another folder' logged "$out/export" "$vrift" export -w "$name" --to "$out/exported"
     cp -a "$out/exported/." "$out/merged/"

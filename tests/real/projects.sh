@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # The real projects: which Debian source package, which upstream tarball, and how each is built.
 # The checksums are those in Debian's signed .dsc files. Sourced by bash scripts beside it.
-REAL_PROJECTS='lua zlib'
 REAL_HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+. "$REAL_HERE/own.sh"
+REAL_TARBALLS='lua zlib popt'
+REAL_PROJECTS="$REAL_TARBALLS cmake meson cargo python git tools editors compilers"
 REAL_SRC=${REAL_SRC:-$REAL_HERE/../../target/real-src}
 
 # project NAME sets
-#   package, tarball, sha256
+#   package, tarball, sha256, or for our own: source, a folder
 #   build, test    run by sh in the project's folder
 #   header, remake the header that is touched for the partial rebuild, and that rebuild
 #   volatile       an extended regular expression for files whose bytes hold the date of the build,
 #                  so that two native builds differ in them too
 #   answer, wanted a command that runs what was built, and what it prints
 project() {
+    package='' tarball='' sha256='' source=''
+    own_project "$1" && return
     case $1 in
     lua)
         package=lua5.4
@@ -37,6 +41,19 @@ project() {
         volatile='^\./configure\.log$'
         answer='echo hello, zlib | ./minigzip | ./minigzip -d'
         wanted='hello, zlib'
+        ;;
+    popt)
+        # A library and its test programs by autoconf, automake and libtool.
+        package=popt
+        tarball=popt_1.19+dfsg.orig.tar.xz
+        sha256=4cd0cd2963d0c4078f65949599d97135c15ee6c09cf3a36a9a1b2753025bb06b
+        build='./configure && make -j2 && make DESTDIR="$PWD/stage" install'
+        test='make -j2 check'
+        remake='make -j2'
+        header=src/poptint.h
+        volatile='^\./config\.log$'
+        answer='LD_LIBRARY_PATH=stage/usr/local/lib tests/test1 --arg2 foo'
+        wanted='arg1: 0 arg2: foo'
         ;;
     *)
         echo "no such project: $1 (there are: $REAL_PROJECTS)" >&2

@@ -1,5 +1,6 @@
 //! The programs from Debian packages that the tests use.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, bail};
@@ -7,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::process;
 
 /// A program that must be on the path, and the package that brings it.
-const NEEDED: [(&str, &str); 11] = [
+const NEEDED: [(&str, &str); 19] = [
     ("gcc", "gcc"),
     ("make", "make"),
     ("git", "git"),
@@ -19,12 +20,30 @@ const NEEDED: [(&str, &str); 11] = [
     ("setpriv", "util-linux"),
     ("dpkg-source", "dpkg-dev"),
     ("awk", "mawk"),
+    // tests/real
+    ("g++", "g++"),
+    ("cmake", "cmake"),
+    ("ninja", "ninja-build"),
+    ("meson", "meson"),
+    ("ccache", "ccache"),
+    ("rsync", "rsync"),
+    ("vim", "vim"),
+    ("nano", "nano"),
+];
+
+/// A file that must be there, and the package that brings it: another Python may come first on the path.
+const NEEDED_FILES: [(&str, &str); 4] = [
+    ("/usr/bin/python3", "python3"),
+    ("/usr/bin/python3-config", "python3-dev"),
+    ("/usr/lib/python3/dist-packages/setuptools", "python3-setuptools"),
+    ("/usr/lib/python3/dist-packages/wheel", "python3-wheel"),
 ];
 
 /// Installs what is missing when that is allowed; otherwise names the line that does.
 pub fn ensure() -> Result<()> {
-    let missing: Vec<&str> =
-        NEEDED.iter().filter(|(tool, _)| !on_path(tool)).map(|(_, package)| *package).collect();
+    let programs = NEEDED.iter().filter(|(tool, _)| !on_path(tool));
+    let files = NEEDED_FILES.iter().filter(|(file, _)| !Path::new(file).exists());
+    let missing: Vec<&str> = programs.chain(files).map(|(_, package)| *package).collect();
     if missing.is_empty() {
         return Ok(());
     }

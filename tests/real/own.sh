@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# Projects of our own, a folder each in tests/real/own: one for a build system or a language. And scripts in
+# tests/real/scripts that do in a copy of examples/reckon what a day of work does. Sourced by projects.sh.
+#
+# own_project NAME sets what project() does, with `source` (a folder) in place of a tarball. A script leaves what
+# it says in the file `transcript`, which is compared like every other file.
+own_project() {
+    source=$REAL_HERE/own/$1
+    case $1 in
+    cmake)
+        build='cmake -G Ninja -B build -DCMAKE_BUILD_TYPE=Release . && ninja -C build'
+        test='ctest --test-dir build --output-on-failure && DESTDIR=$PWD/stage ninja -C build install'
+        remake='ninja -C build'
+        header=include/shape/core.h
+        # Times of commands, of tests, random names of trial projects, names in the order of the folder.
+        volatile='/(\.ninja_deps|\.ninja_log|CMakeOutput\.log|CMakeError\.log|CTestCostData\.txt|LastTest\.log|install_manifest\.txt)$'
+        answer='stage/usr/local/bin/area disc 2 && build/area square 3'
+        wanted=$(printf 'disc 12.546\nsquare 9.000')
+        ;;
+    meson)
+        build='meson setup build && ninja -C build'
+        test='meson test -C build && DESTDIR=$PWD/stage meson install -C build'
+        remake='ninja -C build'
+        header=src/words.txt
+        # Pickled sets have their order from a random seed; the rest holds times.
+        volatile='/(\.ninja_deps|\.ninja_log|build\.dat|coredata\.dat|(meson-log|testlog)\.(txt|json)|testlog\.junit\.xml|install\.dat|meson_test_setup\.dat)$'
+        answer='LD_LIBRARY_PATH=$(dirname stage/usr/local/lib/*/libtally.so) stage/usr/local/bin/tally src/words.txt'
+        wanted='4 src/words.txt'
+        ;;
+    cargo)
+        # The folders of incremental compilation have random names.
+        build='CARGO_INCREMENTAL=0 cargo build --offline --locked --release'
+        test='CARGO_INCREMENTAL=0 cargo test --offline --locked &&
+            cargo test --offline --locked --package ledger --target-dir incremental && rm -r incremental'
+        remake=$build
+        header=money/rates.txt
+        # Times, and names in the order of a hash table with a random seed.
+        volatile='/(invoked\.timestamp|output|\.rustc_info\.json|dep-lib-money)$'
+        answer='target/release/report'
+        wanted=$(printf 'EUR 100\nUSD 90\nJPY 0')
+        ;;
+    python)
+        build='/usr/bin/python3 setup.py -q bdist_wheel && /usr/bin/python3 setup.py -q build_ext --inplace'
+        test='PYTHONPATH=src /usr/bin/python3 -B -m unittest discover -s tests &&
+            /usr/bin/python3 -m venv --without-pip env && /usr/bin/python3 -m zipfile -e dist/*.whl env/lib/python3*/site-packages'
+        remake='/usr/bin/python3 setup.py -q build_ext --inplace'
+        header=src/grid/flood.h
+        volatile='^$'
+        answer='env/bin/python3 -B -m grid'
+        wanted=$(printf 'one 7\ntwo 1')
+        ;;
+    git | tools | editors | compilers)
+        source=$REAL_HERE/../../examples/reckon
+        build="bash '$REAL_HERE/scripts/$1.sh'"
+        test='cat transcript.err >&2; test -s transcript'
+        remake=''
+        header='' answer='' wanted=''
+        case $1 in
+        # The time of the last change, the device and inode of each file.
+        git) volatile='/\.git/(modules/sub/)?index$' ;;
+        *) volatile='^$' ;;
+        esac
+        ;;
+    *)
+        source=''
+        return 1
+        ;;
+    esac
+}
