@@ -6,6 +6,7 @@ use crate::error::StoreError;
 use crate::layout::record::{self, KIND_BLOB_REMOVE, KIND_SESSION, KIND_SYNCED, RecordHeader, Seed};
 use crate::layout::segment::{RECORDS_AT, SEGMENT_BLOCKS, SEGMENT_LEN, SegmentHeader};
 use crate::layout::{BLOCK_LEN, JOURNAL_SEGMENTS_MAX, JOURNAL_SEGMENTS_RESERVED};
+use crate::mutant::{Mutant, planted};
 use crate::types::{BlockNo, Seq};
 
 /// Where the journal ends and how the next record is written.
@@ -52,8 +53,14 @@ impl Journal {
                 return Err(AppendError::Refused(error));
             }
         };
-        let header =
-            SegmentHeader { store_id: seed.store_id, epoch: seed.epoch, index: 0, block: first, next };
+        let header = SegmentHeader {
+            store_id: seed.store_id,
+            epoch: seed.epoch,
+            index: 0,
+            block: first,
+            next,
+            session: 1,
+        };
         write(dev, "write of a segment header", first, 0, &header.encode())?;
         let segments = vec![first, next];
         Ok(Self::resume(seed, 1, segments, RECORDS_AT, last_seq, last_seq))
@@ -93,6 +100,9 @@ impl Journal {
 
     /// The next record starts a new block.
     pub(crate) fn seal(&mut self) {
+        if planted(Mutant::BlockRewritten) {
+            return;
+        }
         self.pos = self.pos.next_multiple_of(BLOCK_LEN);
         self.tail.clear();
     }
@@ -172,6 +182,7 @@ impl Journal {
             index: self.segments.len() as u64 - 2,
             block,
             next,
+            session: self.session,
         };
         self.pos = RECORDS_AT;
         write(dev, "write of a segment header", block, 0, &header.encode())

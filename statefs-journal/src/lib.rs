@@ -14,6 +14,7 @@ pub mod device;
 mod error;
 mod journal;
 pub mod layout;
+pub mod mutant;
 mod pack;
 mod replay;
 pub mod state;

@@ -6,6 +6,7 @@ use crate::layout::record::{self, HEADER_LEN, KIND_SESSION, RecordHeader, Seed};
 use crate::layout::segment::{RECORDS_AT, SEGMENT_LEN, SegmentHeader};
 use crate::layout::superblock::Superblock;
 use crate::layout::{BLOCK_LEN, DATA_START_BLOCK, JOURNAL_SEGMENTS_MAX};
+use crate::mutant::{Mutant, planted};
 use crate::types::{BlockNo, Seq};
 
 /// Where and how the journal goes on.
@@ -128,7 +129,7 @@ impl Reader<'_> {
         })?;
         let header = SegmentHeader::decode(&bytes[..BLOCK_LEN]).filter(|header| {
             header.store_id == self.seed.store_id
-                && header.epoch == self.seed.epoch
+                && (header.epoch == self.seed.epoch || planted(Mutant::NoEpoch))
                 && header.index == index
                 && header.block == block
         });
@@ -151,6 +152,8 @@ impl Reader<'_> {
         self.decode(segment, at).is_some_and(|(header, _)| {
             let same = header.session == self.session.max(1);
             let starts = header.kind == KIND_SESSION && header.session > self.session;
+            let unbound = planted(Mutant::NoSession) || planted(Mutant::NoEpoch);
+            let (same, starts) = (same || unbound, starts || unbound);
             header.seq == self.expected && self.until != Some(header.seq) && (same || starts)
         })
     }
@@ -171,7 +174,11 @@ impl Reader<'_> {
             return Ok(None);
         }
         let next = self.load(header.next, index)?;
-        Ok(next.header.map(|header| (next, header)))
+        let first = self.decode(&next, RECORDS_AT).map(|(first, _)| first.session);
+        let entered = |header: &SegmentHeader| {
+            first == Some(header.session) || planted(Mutant::HeaderOfAnySession) || planted(Mutant::NoEpoch)
+        };
+        Ok(next.header.filter(entered).map(|header| (next, header)))
     }
 
     fn take(&mut self, segment: &Segment, at: usize, apply: &mut Apply<'_>) -> Result<usize, StoreError> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use common::{Records, checkpoint, content, memory, open, strings};
 use statefs_journal::layout::superblock::{CRC_AT, VERSION_AT};
 use statefs_journal::{
-    BlobHash, BlockDevice, BlockNo, DevOffset, FormatOptions, MemDevice, Store, StoreError,
+    BlobHash, BlockDevice, BlockNo, DevOffset, FormatOptions, Key, MemDevice, Store, StoreError,
 };
 
 const BLOCK: usize = 4096;
@@ -189,10 +189,12 @@ fn every_flipped_byte_of_a_small_store_is_detected_or_harmless() {
     store.put_blob(&small, &small_bytes).unwrap();
     store.append(7, b"first").unwrap();
     records.push(b"first".to_vec());
+    store.state_put(&state_key(0), b"checkpointed").unwrap();
     checkpoint(&store, &records).unwrap();
     store.put_blob(&other, &other_bytes).unwrap();
     store.append(7, b"second").unwrap();
     records.push(b"second".to_vec());
+    store.state_put(&state_key(1), b"journaled").unwrap();
     store.sync().unwrap();
     drop(store);
     let (mut detected, mut harmless) = (0, 0);
@@ -214,10 +216,16 @@ fn every_flipped_byte_of_a_small_store_is_detected_or_harmless() {
     assert!(detected > 300 && harmless > 0, "the flips did not reach what they should");
 }
 
+fn state_key(number: u8) -> Key {
+    Key::new(format!("/state/{number}").as_bytes()).unwrap()
+}
+
 /// True: everything is there. False: a typed error said that it is not. Panics on wrong bytes.
 fn survives(dev: Arc<MemDevice>, records: &Records, blobs: &[(BlobHash, &Vec<u8>)]) -> bool {
     let Ok((store, found)) = open(dev) else { return false };
     assert_eq!(found, *records);
+    assert_eq!(store.state_get(&state_key(0)).unwrap().unwrap(), b"checkpointed");
+    assert_eq!(store.state_get(&state_key(1)).unwrap().unwrap(), b"journaled");
     blobs.iter().all(|(hash, bytes)| match store.read_blob_vec(hash) {
         Ok(read) => {
             assert_eq!(read, **bytes);

@@ -27,13 +27,26 @@ pub struct CrashUnit {
     op: Op,
 }
 
+/// What goes wrong with one write or flush.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It fails with this errno; nothing is written.
+    Fail(i32),
+    /// It fails with EIO after so many blocks were written.
+    Short(usize),
+    /// Its blocks go to the place so many blocks further on, and it says that all is well.
+    Misdirected(u64),
+    /// One bit, counted from the start of what is written (modulo its length), is stored the other way round.
+    BitFlip(u64),
+}
+
 #[derive(Debug, Default)]
 struct State {
     start: Image,
     now: Image,
     log: Vec<Op>,
-    /// Writes and flushes still to succeed before one fails; `None` fails never.
-    countdown: Option<(u64, i32)>,
+    /// Writes and flushes still to succeed before the fault; `None`: there will be none.
+    countdown: Option<(u64, Fault)>,
     attempts: u64,
 }
 
@@ -52,7 +65,13 @@ impl FaultDevice {
 
     /// The `nth` write or flush from now on (0: the next) fails with `errno`, once.
     pub fn fail_nth(&self, nth: u64, errno: i32) {
-        self.state().countdown = Some((nth, errno));
+        self.fault_nth(nth, Fault::Fail(errno));
+    }
+
+    /// The `nth` write or flush from now on (0: the next) goes wrong in this way, once. A flush can only fail: it
+    /// is passed over by the other faults.
+    pub fn fault_nth(&self, nth: u64, fault: Fault) {
+        self.state().countdown = Some((nth, fault));
     }
 
     /// True while the failure asked for has not happened yet.
@@ -112,20 +131,48 @@ impl FaultDevice {
 }
 
 impl State {
-    fn attempt(&mut self) -> io::Result<()> {
+    /// The fault of this operation, if its turn has come.
+    fn attempt(&mut self, is_flush: bool) -> Option<Fault> {
         self.attempts += 1;
-        match &mut self.countdown {
-            Some((0, errno)) => {
-                let error = io::Error::from_raw_os_error(*errno);
-                self.countdown = None;
-                Err(error)
-            }
-            Some((left, _)) => {
-                *left -= 1;
-                Ok(())
-            }
-            None => Ok(()),
+        let (left, fault) = self.countdown.as_mut()?;
+        if *left > 0 {
+            *left -= 1;
+            return None;
         }
+        let fault = *fault;
+        if is_flush && !matches!(fault, Fault::Fail(_)) {
+            return None;
+        }
+        self.countdown = None;
+        Some(fault)
+    }
+
+    fn write(&mut self, offset: DevOffset, buf: &[u8]) -> io::Result<()> {
+        let mut bytes = buf.to_vec();
+        match self.attempt(false) {
+            None => self.record(Op::Write { offset, bytes }),
+            Some(Fault::Fail(errno)) => return Err(io::Error::from_raw_os_error(errno)),
+            Some(Fault::Short(blocks)) => {
+                bytes.truncate(blocks * BLOCK_LEN);
+                if !bytes.is_empty() {
+                    self.record(Op::Write { offset, bytes });
+                }
+                return Err(io::Error::from_raw_os_error(libc::EIO));
+            }
+            Some(Fault::Misdirected(blocks)) => {
+                let last = self.now.len_bytes.saturating_sub(bytes.len() as u64);
+                let offset = offset.plus(blocks * BLOCK_LEN as u64);
+                self.record(Op::Write { offset: DevOffset(offset.0.min(last)), bytes });
+            }
+            Some(Fault::BitFlip(bit)) => {
+                let at = usize::try_from(bit / 8).unwrap_or(0) % bytes.len().max(1);
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte ^= 1 << (bit % 8);
+                }
+                self.record(Op::Write { offset, bytes });
+            }
+        }
+        Ok(())
     }
 
     fn record(&mut self, op: Op) {
@@ -168,15 +215,14 @@ impl BlockDevice for FaultDevice {
     }
 
     fn write_at(&self, offset: DevOffset, buf: &[u8]) -> io::Result<()> {
-        let mut state = self.state();
-        state.attempt()?;
-        state.record(Op::Write { offset, bytes: buf.to_vec() });
-        Ok(())
+        self.state().write(offset, buf)
     }
 
     fn flush(&self) -> io::Result<()> {
         let mut state = self.state();
-        state.attempt()?;
+        if let Some(Fault::Fail(errno)) = state.attempt(true) {
+            return Err(io::Error::from_raw_os_error(errno));
+        }
         state.record(Op::Flush);
         Ok(())
     }

@@ -8,7 +8,7 @@ pub mod fault;
 mod file;
 mod mem;
 
-pub use fault::{CrashUnit, FaultDevice, Op};
+pub use fault::{CrashUnit, Fault, FaultDevice, Op};
 pub use file::FileDevice;
 pub use mem::MemDevice;
 

@@ -4,7 +4,7 @@ use super::{BLOCK_LEN, get, get_u32, get_u64, put};
 use crate::types::{BlockNo, Epoch, StoreId};
 
 /// Long enough for sequential speed, short enough to find room in a fragmented device.
-pub const CHUNK_LEN: usize = 256 << 10;
+pub const CHUNK_LEN: usize = super::geometry(256 << 10, 8 << 10);
 pub const CHUNK_BLOCKS: u64 = (CHUNK_LEN / BLOCK_LEN) as u64;
 
 pub const MAGIC: [u8; 8] = *b"vriftCP\n";

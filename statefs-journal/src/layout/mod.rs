@@ -17,8 +17,13 @@ pub const SUPERBLOCK_BLOCKS: [u64; 2] = [0, 16];
 /// First block that may be allocated.
 pub const DATA_START_BLOCK: u64 = 32;
 
+/// The geometry on disk, or the one in which tests enumerate power cuts.
+const fn geometry(real: usize, tiny: usize) -> usize {
+    if cfg!(feature = "tiny") { tiny } else { real }
+}
+
 /// A file device grows by at least this: few length changes, and sparse, so nothing is wasted.
-pub const GROW_STEP_BYTES: u64 = 64 << 20;
+pub const GROW_STEP_BYTES: u64 = geometry(64 << 20, 256 << 10) as u64;
 /// Blobs leave this free on a device that cannot grow, so that deleting and checkpointing work when blobs no
 /// longer fit: a checkpoint needs two segments for the new journal and, here, up to 4 MiB for its stream.
 pub const RESERVE_BLOCKS: u64 = 2 * segment::SEGMENT_BLOCKS + 16 * chunk::CHUNK_BLOCKS;
@@ -36,9 +41,9 @@ pub const JOURNAL_SEGMENTS_RESERVED: u64 = 8;
 pub const UNSYNCED_BLOB_BYTES_MAX: u64 = 256 << 20;
 
 /// Blobs up to this length share blocks with their neighbours; longer ones have an extent of their own.
-pub const PACKED_BLOB_LEN_MAX: usize = 64 << 10;
+pub const PACKED_BLOB_LEN_MAX: usize = geometry(64 << 10, 6 << 10);
 /// Length of the extent that packed blobs are gathered in and the largest single write of them.
-pub const PACK_LEN: usize = 1 << 20;
+pub const PACK_LEN: usize = geometry(1 << 20, 16 << 10);
 /// Packed blobs start at multiples of this.
 pub const PACK_ALIGN: u64 = 8;
 

@@ -1,6 +1,7 @@
 //! A journal record: header, payload, zero padding to 8 bytes.
 
 use super::{get_u32, get_u64, put};
+use crate::mutant::{Mutant, planted};
 use crate::types::{BlobHash, DevOffset, Epoch, Seq, StoreId};
 
 /// CRC32 of the seed (store id, epoch, device offset of the record), the rest of the header, the payload.
@@ -17,7 +18,7 @@ pub const HEADER_LEN: usize = ZERO_AT + 3;
 /// Records start at multiples of this.
 pub const RECORD_ALIGN: usize = 8;
 /// Two of them fit in a segment; more than any client record needs.
-pub const PAYLOAD_LEN_MAX: usize = (1 << 20) - 8192;
+pub const PAYLOAD_LEN_MAX: usize = super::segment::SEGMENT_LEN / 2 - 8192;
 
 /// Kinds from here on are the engine's.
 pub const KIND_ENGINE_FIRST: u8 = 0xf0;
@@ -59,7 +60,9 @@ impl Seed {
     fn hasher(&self, at: DevOffset) -> crc32fast::Hasher {
         let mut hasher = crc32fast::Hasher::new();
         hasher.update(&self.store_id.0);
-        hasher.update(&self.epoch.0.to_le_bytes());
+        if !planted(Mutant::NoEpoch) {
+            hasher.update(&self.epoch.0.to_le_bytes());
+        }
         hasher.update(&at.0.to_le_bytes());
         hasher
     }
@@ -81,13 +84,23 @@ pub fn encode(out: &mut Vec<u8>, seed: &Seed, at: DevOffset, header: &RecordHead
     put(&mut bytes, SYNCED_SEQ_AT, &header.synced_seq.0.to_le_bytes());
     put(&mut bytes, SESSION_AT, &header.session.to_le_bytes());
     bytes[KIND_AT] = header.kind;
-    let mut hasher = seed.hasher(at);
-    hasher.update(&bytes[PAYLOAD_LEN_AT..]);
-    hasher.update(payload);
-    put(&mut bytes, CRC_AT, &hasher.finalize().to_le_bytes());
+    let crc = checksum(seed, at, &bytes, payload);
+    put(&mut bytes, CRC_AT, &crc.to_le_bytes());
     out.extend_from_slice(&bytes);
     out.extend_from_slice(payload);
     out.resize(out.len() + record_len(payload.len()) - HEADER_LEN - payload.len(), 0);
+}
+
+/// Of everything but the checksum itself and the padding.
+fn checksum(seed: &Seed, at: DevOffset, header: &[u8], payload: &[u8]) -> u32 {
+    let mut hasher = seed.hasher(at);
+    if planted(Mutant::CrcWithoutLength) {
+        hasher.update(&header[SEQ_AT..HEADER_LEN]);
+    } else {
+        hasher.update(&header[PAYLOAD_LEN_AT..HEADER_LEN]);
+        hasher.update(payload);
+    }
+    hasher.finalize()
 }
 
 /// The record at the start of `bytes`, which lie at `at`. `None`: no valid record of this store and epoch
@@ -101,9 +114,7 @@ pub fn decode<'a>(seed: &Seed, at: DevOffset, bytes: &'a [u8]) -> Option<(Record
         return None;
     }
     let payload = &bytes[HEADER_LEN..HEADER_LEN + payload_len];
-    let mut hasher = seed.hasher(at);
-    hasher.update(&bytes[PAYLOAD_LEN_AT..HEADER_LEN + payload_len]);
-    if hasher.finalize() != get_u32(bytes, CRC_AT) {
+    if checksum(seed, at, bytes, payload) != get_u32(bytes, CRC_AT) && !planted(Mutant::NoCrc) {
         return None;
     }
     let header = RecordHeader {

@@ -4,7 +4,7 @@ use super::{BLOCK_LEN, get, get_u32, get_u64, put};
 use crate::types::{BlockNo, Epoch, StoreId};
 
 /// Long enough that rolling is rare, short enough that an empty store stays small.
-pub const SEGMENT_LEN: usize = 2 << 20;
+pub const SEGMENT_LEN: usize = super::geometry(2 << 20, 32 << 10);
 pub const SEGMENT_BLOCKS: u64 = (SEGMENT_LEN / BLOCK_LEN) as u64;
 /// Records start behind the header block.
 pub const RECORDS_AT: usize = BLOCK_LEN;
@@ -17,6 +17,7 @@ pub const EPOCH_AT: usize = STORE_ID_AT + 16;
 pub const INDEX_AT: usize = EPOCH_AT + 8;
 pub const SELF_BLOCK_AT: usize = INDEX_AT + 8;
 pub const NEXT_BLOCK_AT: usize = SELF_BLOCK_AT + 8;
+pub const SESSION_AT: usize = NEXT_BLOCK_AT + 8;
 /// CRC32 of every byte before it.
 pub const CRC_AT: usize = BLOCK_LEN - 4;
 
@@ -31,6 +32,9 @@ pub struct SegmentHeader {
     pub block: BlockNo,
     /// Where the chain goes on; allocated, its header not yet written.
     pub next: BlockNo,
+    /// The session that entered the segment: that of its first record. What an earlier session wrote here before a
+    /// cut may still lie here, and leads elsewhere.
+    pub session: u32,
 }
 
 impl SegmentHeader {
@@ -43,6 +47,7 @@ impl SegmentHeader {
         put(&mut block, INDEX_AT, &self.index.to_le_bytes());
         put(&mut block, SELF_BLOCK_AT, &self.block.0.to_le_bytes());
         put(&mut block, NEXT_BLOCK_AT, &self.next.0.to_le_bytes());
+        put(&mut block, SESSION_AT, &self.session.to_le_bytes());
         let crc = crc32fast::hash(&block[..CRC_AT]);
         put(&mut block, CRC_AT, &crc.to_le_bytes());
         block
@@ -60,6 +65,7 @@ impl SegmentHeader {
             index: get_u64(block, INDEX_AT),
             block: BlockNo(get_u64(block, SELF_BLOCK_AT)),
             next: BlockNo(get_u64(block, NEXT_BLOCK_AT)),
+            session: get_u32(block, SESSION_AT),
         })
     }
 }

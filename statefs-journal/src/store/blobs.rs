@@ -6,6 +6,7 @@ use crate::device::BlockDevice;
 use crate::error::StoreError;
 use crate::layout::record::{KIND_BLOB_REMOVE, PAYLOAD_LEN_MAX};
 use crate::layout::{BLOCK_LEN, BLOCK_LEN_BYTES};
+use crate::mutant::{Mutant, planted};
 use crate::table::BlobLoc;
 use crate::types::{BlobHash, DevOffset};
 
@@ -88,8 +89,12 @@ impl Store {
             let seq = self.append_records(&mut core, &[(KIND_BLOB_REMOVE, &payload)])?;
             for hash in &there {
                 if let Some(freed) = core.table.remove(hash) {
-                    core.pending_free.push((seq, freed));
                     removed += 1;
+                    if planted(Mutant::DiscardTooEarly) {
+                        freed.into_iter().for_each(|extent| self.give_back(&mut core, extent));
+                    } else {
+                        core.pending_free.push((seq, freed));
+                    }
                 }
             }
         }

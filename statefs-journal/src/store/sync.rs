@@ -7,6 +7,7 @@ use crate::error::StoreError;
 use crate::layout::record::KIND_SYNCED;
 use crate::layout::superblock::Superblock;
 use crate::layout::{BLOCK_LEN_BYTES, SUPERBLOCK_BLOCKS};
+use crate::mutant::{Mutant, planted};
 use crate::types::{BlockNo, Seq};
 
 use super::{Core, Store};
@@ -96,6 +97,9 @@ impl Store {
 
     pub(super) fn flush_device(&self) -> Result<(), StoreError> {
         self.check()?;
+        if planted(Mutant::MissingFlush) {
+            return Ok(());
+        }
         self.dev
             .flush()
             .map_err(|source| self.fail(StoreError::Io { what: "flush of the device", offset: 0, source }))
@@ -137,7 +141,9 @@ pub(super) fn publish(
     // What the superblock points at must be durable before it is.
     let flush =
         || dev.flush().map_err(|source| StoreError::Io { what: "flush of the device", offset: 0, source });
-    flush()?;
+    if !planted(Mutant::SuperblockBeforeData) {
+        flush()?;
+    }
     for slot in SUPERBLOCK_BLOCKS {
         let offset = BlockNo(slot).offset();
         dev.write_at(offset, &block).map_err(|source| StoreError::Io {
@@ -146,6 +152,9 @@ pub(super) fn publish(
             source,
         })?;
         flush()?;
+        if planted(Mutant::OneSuperblock) {
+            break;
+        }
     }
     Ok(())
 }

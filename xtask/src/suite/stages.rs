@@ -24,6 +24,7 @@ pub fn all(long: bool) -> Vec<Stage> {
         ("workspace rules", Box::new(rules)),
         ("licences, duplicates, origins", Box::new(|| passed(checks::licences()))),
         ("cargo test", Box::new(|| unit_tests(&[]))),
+        ("power cuts", Box::new(power_cuts)),
         ("release build", Box::new(|| passed(build::release()))),
         ("hooks and exports", Box::new(|| passed(coverage::check()))),
         ("tests/shell", Box::new(|| shell_tests(&[]))),
@@ -90,6 +91,14 @@ fn unit_tests(args: &[&str]) -> Result<Tally> {
     if !args.is_empty() {
         command.arg("--").args(args);
     }
+    watched(&command, tally::of_cargo)
+}
+
+/// Every state that a power cut may leave of many histories, and planted bugs that this must find: optimised, and in
+/// a tiny geometry that the other tests do not have.
+fn power_cuts() -> Result<Tally> {
+    let mut command = process::cargo(&["test", "--locked", "--release", "-p", "statefs-journal"]);
+    command.args(["--features", "tiny,mutants", "--test", "powercut", "--", "--nocapture"]);
     watched(&command, tally::of_cargo)
 }
 
