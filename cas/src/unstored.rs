@@ -86,6 +86,18 @@ impl Cas {
         Ok(())
     }
 
+    /// Puts one sealed blob into the store, if it is not there yet; durable after the store's next sync.
+    ///
+    /// # Errors
+    /// As [`Self::flush`].
+    pub fn flush_one(&self, hash: &BlobHash) -> Result<(), CasError> {
+        let waiting = self.unstored_len(hash);
+        let Some(len_bytes) = waiting else { return Ok(()) };
+        self.store_hot(hash, len_bytes)?;
+        self.unstored().remove(hash);
+        Ok(())
+    }
+
     fn store_hot(&self, hash: &BlobHash, len_bytes: u64) -> Result<bool, CasError> {
         let mut file = self.open_hot(hash)?;
         match self.store.put_blob_from(hash, &mut file, len_bytes) {

@@ -1,7 +1,6 @@
 //! What can go wrong for a command: each error has a class, which is its exit code, and a next step.
 
-use crate::text::escape_path;
-use crate::text::say;
+use crate::text::{escape_path, say};
 use nix::errno::Errno;
 use std::io;
 use std::path::PathBuf;

@@ -1,8 +1,9 @@
 //! The variables that put a process into a view.
 
-use crate::error::Result;
+use crate::error::{CliError, Result};
 use crate::install;
 use crate::places::Places;
+use crate::text::escape;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
@@ -20,6 +21,18 @@ pub fn variables(view: &View, places: &Places) -> Result<Vec<(&'static str, OsSt
         (names::ENV_WORKSPACE, view.workspace.clone().into()),
         (names::ENV_HOME, places.home.clone().into_os_string()),
     ])
+}
+
+/// Refuses a VRIFT_FSYNC that the library would not understand.
+pub fn check_fsync() -> Result<()> {
+    let known = [names::FSYNC_EACH, names::FSYNC_END];
+    match std::env::var_os(names::ENV_FSYNC) {
+        Some(value) if !known.iter().any(|known| value == *known) => Err(CliError::Usage {
+            what: format!("{}={} is not known", names::ENV_FSYNC, escape(value.as_bytes())),
+            hint: format!("it is one of: {}", known.join(", ")),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// LD_PRELOAD with `shim` in front, and no second copy of the library from another installation.

@@ -237,6 +237,7 @@ fn status(daemon: &Daemon) -> DaemonStatus {
         blobs: stats.blobs,
         blob_bytes: stats.blob_bytes,
         journal_bytes: stats.journal_bytes,
+        unsynced_records: stats.dirty_seq.0.saturating_sub(stats.synced_seq.0),
         connections: daemon.stats.connections.load(Ordering::Relaxed),
         requests: daemon.stats.requests.load(Ordering::Relaxed),
         uptime_ms: daemon.started.elapsed().as_millis() as u64,

@@ -1,10 +1,14 @@
 //! Sealed blobs on their way to the store, in the background and at a sync.
 
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, cas_errno, store_errno};
+use crate::namespace::errno_of;
+use crate::vnode_ops::Call;
+use nix::errno::Errno;
 use std::collections::HashSet;
+use std::fs::File;
 use std::time::Duration;
 use vrift_cas::{BlobHash, CasError};
-use vrift_manifest::Content;
+use vrift_manifest::{Content, VnodeNo};
 
 /// Pause when there is nothing to write.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -29,6 +33,29 @@ pub fn run(daemon: &Daemon) {
             Ok(()) => complained = false,
         }
     }
+}
+
+/// fsync(2) of one vnode, or sync(2) of the workspace. The caller has synced what it wrote through its own fd; the
+/// name of a staging file and the records that lead to the vnode are ours.
+pub fn sync_vnode(daemon: &Daemon, call: &Call) -> Result<VnodeNo, Errno> {
+    let vnode = call.vnode();
+    if vnode.0 == 0 {
+        return daemon.sync(Some(call.workspace)).map(|()| vnode).map_err(|_| Errno::EIO);
+    }
+    // The lock is not held while the disk works.
+    let attr = daemon.spaces().get(call.workspace)?.index.attr(vnode);
+    match attr.map(|attr| attr.content) {
+        Some(Content::Sealed(hash)) => {
+            daemon.cas.flush_one(&BlobHash(hash)).map_err(|error| cas_errno(&error))?;
+        }
+        Some(Content::Staged) => {
+            let folder = File::open(daemon.folders.staging_dir(call.workspace));
+            folder.and_then(|folder| folder.sync_all()).map_err(|error| errno_of(&error))?;
+        }
+        // Removed: nobody will look for its name.
+        Some(Content::None) | None => {}
+    }
+    daemon.store.sync().map(|_| vnode).map_err(|error| store_errno(&error))
 }
 
 impl Daemon {

@@ -99,7 +99,7 @@ fn run(daemon: &Daemon, call: &Call) -> Attempt {
         }
         return vnode_only(Ok(VnodeNo(done.vnode)));
     }
-    let heavy = matches!(call.op, Op::Materialise | Op::ExecLink | Op::OpenReal);
+    let heavy = matches!(call.op, Op::Materialise | Op::ExecLink | Op::OpenReal | Op::Sync);
     if heavy && !call.may_wait {
         return Attempt::NeedsWorker;
     }
@@ -110,6 +110,7 @@ fn run(daemon: &Daemon, call: &Call) -> Attempt {
         Op::ExecLink => vnode_only(crate::real_things::exec_link(daemon, call)),
         Op::OpenReal => Attempt::Answered(crate::open_real::open_real(daemon, call)),
         Op::Mirror => Attempt::Answered(crate::real_things::mirror(daemon, call)),
+        Op::Sync => vnode_only(crate::flush::sync_vnode(daemon, call)),
         Op::VnodeOfHash => vnode_only(vnode_of_hash(daemon, call)),
         Op::Mkdir => vnode_only(make(daemon, call, S_IFDIR)),
         Op::Symlink => vnode_only(make(daemon, call, S_IFLNK)),

@@ -192,6 +192,8 @@ pub struct DaemonStatus {
     pub blobs: u64,
     pub blob_bytes: u64,
     pub journal_bytes: u64,
+    /// Records of the journal that a power cut now would lose.
+    pub unsynced_records: u64,
     pub connections: u64,
     pub requests: u64,
     pub uptime_ms: u64,

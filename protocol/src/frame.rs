@@ -78,6 +78,8 @@ pub enum Op {
     /// Open the real thing behind `vnode` without writing to it, for a client that gave up the rights to do so
     /// itself; `flags` as open(2). Vnode 0 is the index.
     OpenReal = 20,
+    /// Bytes and names of `vnode` survive a power cut when the reply comes; 0: of everything in the workspace.
+    Sync = 30,
     /// A request of the command line; body is JSON, see [`crate::names`] and `admin`.
     Admin = 64,
     /// A request for the `/state` key-value space; body see `state`.
@@ -103,6 +105,7 @@ impl Op {
             13 => Op::Mknod,
             14 => Op::VnodeOfHash,
             20 => Op::OpenReal,
+            30 => Op::Sync,
             64 => Op::Admin,
             65 => Op::State,
             _ => return None,

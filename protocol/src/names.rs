@@ -11,6 +11,12 @@ pub const ENV_RUNTIME: &str = "VRIFT_RUNTIME";
 pub const ENV_WORKSPACE: &str = "VRIFT_WORKSPACE";
 /// The state folder.
 pub const ENV_HOME: &str = "VRIFT_HOME";
+/// When fsync(2) in the view makes things durable: [`FSYNC_EACH`] (the default) or [`FSYNC_END`].
+pub const ENV_FSYNC: &str = "VRIFT_FSYNC";
+/// Each fsync(2) does what it says.
+pub const FSYNC_EACH: &str = "each";
+/// fsync(2) does nothing: the end of the run syncs everything.
+pub const FSYNC_END: &str = "end";
 /// The preload variable of ld.so(8).
 pub const ENV_PRELOAD: &str = "LD_PRELOAD";
 /// File name of the preload library.

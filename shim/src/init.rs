@@ -38,6 +38,8 @@ pub struct Settings {
     pub home: Value,
     /// Path of this library, as LD_PRELOAD named it.
     pub library: Value,
+    /// fsync(2) in the view is left to the end of the run.
+    pub fsync_at_end: bool,
 }
 
 /// What the values usually need is part of this library's one writable page; longer ones get a mapping.
@@ -60,6 +62,7 @@ static KEPT: Cell = Cell(UnsafeCell::new(Kept {
         workspace: UNSET_VALUE,
         home: UNSET_VALUE,
         library: UNSET_VALUE,
+        fsync_at_end: false,
     },
     bytes: [0; BYTES],
 }));
@@ -128,6 +131,8 @@ fn read_environment(kept: &'static mut Kept, envp: *const *const c_char) {
                 settings.workspace = keep(value);
             } else if let Some(value) = value_of(entry, names::ENV_HOME) {
                 settings.home = keep(value);
+            } else if let Some(value) = value_of(entry, names::ENV_FSYNC) {
+                settings.fsync_at_end = value == names::FSYNC_END.as_bytes();
             } else if let Some(value) = value_of(entry, names::ENV_PRELOAD)
                 && let Some(own) = value.split(|byte| matches!(byte, b':' | b' ')).find(|path| is_own(path))
             {

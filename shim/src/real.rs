@@ -44,6 +44,7 @@ symbols! {
     mkdir mkdirat mknod mknodat __xmknod __xmknodat mkfifo mkfifoat
     utime utimes lutimes futimes futimesat utimensat futimens
     chmod fchmod lchmod fchmodat chown lchown fchown fchownat
+    fsync fdatasync sync syncfs
     truncate truncate64 ftruncate ftruncate64
     getxattr lgetxattr fgetxattr setxattr lsetxattr fsetxattr listxattr llistxattr flistxattr
     removexattr lremovexattr fremovexattr

@@ -44,6 +44,7 @@ impl Run {
 
 /// Enters the view that is meant; also returns the current directory.
 pub fn enter(session: &mut Session, which: &Which, run: bool, quiet: bool) -> Result<(View, PathBuf)> {
+    view_env::check_fsync()?;
     let cwd = current_dir()?;
     let target = which.target(&cwd);
     let view = session.enter(target, !is_too_much(&cwd), run)?;

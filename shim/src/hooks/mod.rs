@@ -26,6 +26,7 @@ pub mod sockets;
 pub mod spawn;
 pub mod stat;
 pub mod stdio;
+pub mod sync;
 pub mod syscall;
 pub mod temp;
 pub mod times;

@@ -53,6 +53,8 @@ pub struct Stats {
     pub epoch: Epoch,
     /// The last record.
     pub last_seq: Seq,
+    /// The last record that somebody appended: later ones only say what is durable.
+    pub dirty_seq: Seq,
     /// The last record known to be durable.
     pub synced_seq: Seq,
 }
@@ -110,6 +112,7 @@ impl Store {
             journal_bytes: core.journal.len_bytes(),
             epoch: core.superblock.epoch,
             last_seq: core.journal.last_seq,
+            dirty_seq: core.journal.last_dirty_seq,
             synced_seq: core.journal.synced_seq,
         }
     }
