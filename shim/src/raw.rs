@@ -66,6 +66,14 @@ pub fn stat(path: &CStr) -> Result<libc::stat> {
     Ok(stat)
 }
 
+/// fstatat(2) of the name itself, not of what a symlink leads to.
+pub fn lstat_at(dirfd: c_int, path: &CStr) -> Result<libc::stat> {
+    let mut stat = zeroed_stat();
+    let to = &mut stat as *mut libc::stat;
+    call!(SYS_newfstatat, dirfd, path.as_ptr(), to, libc::AT_SYMLINK_NOFOLLOW)?;
+    Ok(stat)
+}
+
 fn zeroed_stat() -> libc::stat {
     // SAFETY: all fields are integers, for which zero is a value.
     unsafe { core::mem::zeroed() }
@@ -116,6 +124,20 @@ pub fn getgid() -> u32 {
 /// Supplementary groups; their number.
 pub fn getgroups(to: &mut [u32]) -> Result<usize> {
     call!(SYS_getgroups, to.len(), to.as_mut_ptr())
+}
+
+/// The size up to which this process may let a file grow, in bytes; u64::MAX: any.
+pub fn file_size_limit() -> u64 {
+    let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    let _ = call!(SYS_prlimit64, 0, libc::RLIMIT_FSIZE, 0, &mut limit as *mut libc::rlimit);
+    limit.rlim_cur
+}
+
+/// Sends the calling thread a signal.
+pub fn raise(signal: c_int) {
+    if let Ok(thread) = call!(SYS_gettid) {
+        let _ = call!(SYS_tgkill, getpid(), thread, signal);
+    }
 }
 
 /// Sets the umask; what it was.

@@ -137,6 +137,23 @@ impl<'a> Request<'a> {
         result
     }
 
+    /// As [`Request::send`], for a request whose answer brings an fd: where no number is left for it, that is said
+    /// before anything is made, as by the kernel.
+    pub fn send_for_fd(self) -> Result<(VnodeReply, c_int), Errno> {
+        if let Some(fd) = connection() {
+            raw::close(match raw::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0) {
+                Err(errno @ libc::EMFILE) => return Err(errno),
+                Ok(fd) => fd,
+                Err(_) => -1,
+            });
+        }
+        match self.send()? {
+            (reply, Some(fd)) => Ok((reply, fd)),
+            // The kernel drops an fd that it has no number for.
+            (_, None) => Err(libc::EMFILE),
+        }
+    }
+
     fn send_aside(&self) -> Result<(VnodeReply, Option<c_int>), Errno> {
         let line = Line::Own { fd: AtomicI32::new(0), client_id: raw::random_u64() };
         let result = self.send_over(&line);

@@ -1,6 +1,6 @@
 //! access(2), faccessat, euidaccess and eaccess.
 
-use super::hook;
+use super::{hook, unknown};
 use crate::creds::Creds;
 use crate::errno;
 use crate::raw::Errno;
@@ -8,7 +8,7 @@ use crate::real::real;
 use crate::resolve::{Place, resolve_bytes};
 use crate::text::{PathText, bytes_of};
 use core::ffi::{c_char, c_int};
-use libc::{AT_EACCESS, AT_FDCWD, AT_SYMLINK_NOFOLLOW};
+use libc::{AT_EACCESS, AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW};
 
 /// # Safety
 /// `path` is null or a C string.
@@ -18,6 +18,9 @@ unsafe fn check(
     creds: Creds,
     real: impl FnOnce(c_int, *const c_char) -> c_int,
 ) -> c_int {
+    if want & !7 != 0 && crate::init::in_view() {
+        return errno::fail(libc::EINVAL);
+    }
     let mut elsewhere = PathText::new();
     let place = if crate::init::in_view() {
         // SAFETY: by contract.
@@ -71,7 +74,19 @@ effective_hooks! { euidaccess eaccess }
 
 hook! {
     fn faccessat(dirfd: c_int, path: *const c_char, want: c_int, flags: c_int) -> c_int {
+        if unknown(flags, AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) {
+            return errno::fail(libc::EINVAL);
+        }
         let creds = if flags & AT_EACCESS != 0 { Creds::effective() } else { Creds::real() };
+        // SAFETY: C's argument.
+        if flags & AT_EMPTY_PATH != 0 && unsafe { bytes_of(path) } == Some(b"") {
+            match super::stat::of_empty(dirfd) {
+                Ok(Some(attr)) if attr.may(&creds, want as u32 & 7) => return 0,
+                Ok(Some(_)) => return errno::fail(libc::EACCES),
+                Ok(None) => {}
+                Err(errno) => return errno::fail(errno),
+            }
+        }
         // SAFETY: C's arguments.
         unsafe {
             check((dirfd, path, flags & AT_SYMLINK_NOFOLLOW == 0), want, creds, |dirfd, path| {

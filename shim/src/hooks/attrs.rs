@@ -1,6 +1,6 @@
 //! Modes, owners and sizes: chmod(2), chown, truncate and kin.
 
-use super::{hook, on_path};
+use super::{hook, on_path, unknown};
 use crate::creds::{Creds, WRITE};
 use crate::errno;
 use crate::fds::{self, FdKind};
@@ -115,6 +115,9 @@ hook! {
 
 hook! {
     fn fchmodat(dirfd: c_int, path: *const c_char, mode: mode_t, flags: c_int) -> c_int {
+        if unknown(flags, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) {
+            return errno::fail(libc::EINVAL);
+        }
         // SAFETY: C's arguments.
         unsafe {
             on_path(dirfd, path, flags & AT_SYMLINK_NOFOLLOW == 0, |inside| chmod_in(inside, mode), |dirfd, path| {
@@ -126,6 +129,9 @@ hook! {
 
 hook! {
     fn fchmod(fd: c_int, mode: mode_t) -> c_int {
+        if is_name_only(fd) {
+            return errno::fail(libc::EBADF);
+        }
         on_fd(fd, |attr| chmod_of(attr, mode), || real!(fchmod(fd: c_int, mode: mode_t) -> c_int))
     }
 }
@@ -187,6 +193,9 @@ hook! {
 
 hook! {
     fn fchownat(dirfd: c_int, path: *const c_char, uid: uid_t, gid: gid_t, flags: c_int) -> c_int {
+        if unknown(flags, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) {
+            return errno::fail(libc::EINVAL);
+        }
         // SAFETY: C's arguments.
         if flags & AT_EMPTY_PATH != 0 && unsafe { crate::text::bytes_of(path) }.is_some_and(<[u8]>::is_empty) {
             return on_fd(dirfd, |attr| chown_of(attr, uid, gid), || {
@@ -204,21 +213,32 @@ hook! {
 
 hook! {
     fn fchown(fd: c_int, uid: uid_t, gid: gid_t) -> c_int {
+        if is_name_only(fd) {
+            return errno::fail(libc::EBADF);
+        }
         on_fd(fd, |attr| chown_of(attr, uid, gid), || real!(fchown(fd: c_int, uid: uid_t, gid: gid_t) -> c_int))
     }
 }
 
 fn truncate_in(inside: &Inside, len: off64_t) -> Result<c_int, Errno> {
+    let size = u64::try_from(len).map_err(|_| libc::EINVAL)?;
     let attr = inside.existing()?;
     if attr.is_dir() {
         return Err(libc::EISDIR);
     }
-    let size = u64::try_from(len).map_err(|_| libc::EINVAL)?;
     if attr.kind() != libc::S_IFREG {
         return Err(libc::EINVAL);
     }
     if !attr.may(&Creds::effective(), WRITE) {
         return Err(libc::EACCES);
+    }
+    if size > raw::file_size_limit() {
+        let mut now = *attr;
+        crate::content::refresh(&mut now)?;
+        if size > now.size {
+            raw::raise(libc::SIGXFSZ);
+            return Err(libc::EFBIG);
+        }
     }
     let mut request = setting(attr.vnode, set::SIZE);
     request.body.size = U64::new(size);
@@ -241,6 +261,11 @@ macro_rules! truncate_hooks {
 }
 
 truncate_hooks! { truncate truncate64 }
+
+/// Whether an fd in the view was opened with O_PATH: it stands for a name, and calls that change a file refuse it.
+pub fn is_name_only(fd: c_int) -> bool {
+    crate::init::in_view() && raw::fcntl(fd, libc::F_GETFL, 0).is_ok_and(|flags| flags & libc::O_PATH != 0)
+}
 
 /// Whether an fd may write: what fcntl(F_GETFL) says.
 pub fn is_writable(fd: c_int) -> bool {

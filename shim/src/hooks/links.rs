@@ -59,6 +59,7 @@ unsafe fn read_link(
         Err(errno) => Err(errno),
     };
     match result {
+        Ok(()) if to.is_null() => errno::fail(libc::EFAULT) as isize,
         // SAFETY: by contract.
         Ok(()) => unsafe { copy(text.as_bytes(), to, len) },
         Err(errno) => errno::fail(errno) as isize,

@@ -67,6 +67,11 @@ pub fn settled<T>(mut attempt: impl FnMut() -> Result<T, Errno>) -> Result<T, Er
     Err(libc::ESTALE)
 }
 
+/// Whether flags are to be refused with EINVAL before anything else is looked at, as the kernel does.
+pub fn unknown(given: c_int, known: c_int) -> bool {
+    given & !known != 0 && crate::init::in_view()
+}
+
 /// What a path call does: its path is the view's, or it goes on with (dirfd, path).
 #[expect(clippy::large_enum_variant, reason = "there is no heap to put it on")]
 pub enum Routed {

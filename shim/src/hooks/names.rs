@@ -1,6 +1,6 @@
 //! Calls that make, remove and move names: mkdir(2), rmdir, unlink, rename, link, symlink, mknod and kin.
 
-use super::{Routed, hook, on_path, route, settled};
+use super::{Routed, hook, on_path, route, settled, unknown};
 use crate::creds::{Creds, SEARCH, WRITE};
 use crate::errno;
 use crate::raw::Errno;
@@ -10,7 +10,7 @@ use crate::resolve::{Attr, Inside};
 use crate::text::{PATH_MAX, PathText, bytes_of};
 use crate::umask;
 use core::ffi::{c_char, c_int, c_uint};
-use libc::{AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, S_ISVTX, dev_t, mode_t};
+use libc::{AT_EMPTY_PATH, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, S_ISVTX, dev_t, mode_t};
 use vrift_protocol::Op;
 use zerocopy::byteorder::little_endian::{U32, U64};
 
@@ -223,6 +223,9 @@ hook! {
 
 hook! {
     fn unlinkat(dirfd: c_int, path: *const c_char, flags: c_int) -> c_int {
+        if unknown(flags, AT_REMOVEDIR) {
+            return errno::fail(libc::EINVAL);
+        }
         let remove = if flags & AT_REMOVEDIR != 0 { rmdir_in } else { unlink_in };
         // SAFETY: C's arguments.
         unsafe {
@@ -276,14 +279,36 @@ unsafe fn on_two_paths(
                 beyond = Some((dirfd, path, dirfd2, path2));
                 Ok(0)
             }
-            (Routed::View(inside), _) if inside.target.is_none() => Err(libc::ENOENT),
-            _ => Err(libc::EXDEV),
+            (Routed::View(inside), Routed::Real(dirfd, path)) => {
+                // SAFETY: a C string, not null by the check above.
+                unsafe { reachable(dirfd, path) }?;
+                Err(if inside.target.is_none() { libc::ENOENT } else { libc::EXDEV })
+            }
+            (Routed::Real(dirfd, path), Routed::View(_)) => {
+                // SAFETY: as above.
+                let there = unsafe { reachable(dirfd, path) }?;
+                Err(if there { libc::EXDEV } else { libc::ENOENT })
+            }
         }
     });
     match (result, beyond) {
         (_, Some((dirfd, path, dirfd2, path2))) => real(dirfd, path, dirfd2, path2),
         (Ok(value), None) => value,
         (Err(errno), None) => errno::fail(errno),
+    }
+}
+
+/// The kernel's word on a path outside before the border of the view counts: whether something is there, or why
+/// it cannot be looked at.
+///
+/// # Safety
+/// `path` is a C string.
+unsafe fn reachable(dirfd: c_int, path: *const c_char) -> Result<bool, Errno> {
+    // SAFETY: by contract.
+    match crate::raw::lstat_at(dirfd, unsafe { core::ffi::CStr::from_ptr(path) }) {
+        Ok(_) => Ok(true),
+        Err(libc::ENOENT) => Ok(false),
+        Err(errno) => Err(errno),
     }
 }
 
@@ -334,6 +359,12 @@ hook! {
 
 hook! {
     fn renameat2(dirfd: c_int, old: *const c_char, dirfd2: c_int, new: *const c_char, flags: c_uint) -> c_int {
+        const EXCLUSIVE: c_uint = libc::RENAME_NOREPLACE | libc::RENAME_WHITEOUT;
+        let known = (EXCLUSIVE | libc::RENAME_EXCHANGE) as c_int;
+        let both = flags & libc::RENAME_EXCHANGE != 0 && flags & EXCLUSIVE != 0;
+        if unknown(flags as c_int, known) || both {
+            return errno::fail(libc::EINVAL);
+        }
         // SAFETY: C's arguments.
         unsafe {
             on_two_paths((dirfd, old, false), (dirfd2, new), |from, to| rename_in(from, to, flags), |dirfd, old, dirfd2, new| {
@@ -366,6 +397,9 @@ hook! {
 
 hook! {
     fn linkat(dirfd: c_int, old: *const c_char, dirfd2: c_int, new: *const c_char, flags: c_int) -> c_int {
+        if unknown(flags, AT_SYMLINK_FOLLOW | AT_EMPTY_PATH) {
+            return errno::fail(libc::EINVAL);
+        }
         let follow = flags & AT_SYMLINK_FOLLOW != 0;
         // SAFETY: C's arguments.
         unsafe {

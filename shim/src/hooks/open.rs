@@ -115,9 +115,8 @@ fn open_existing(inside: &Inside, attr: &Attr, flags: c_int) -> Result<c_int, Er
             request.body.vnode = U64::new(attr.vnode.0);
             request.body.flags = U32::new((flags & !(O_CREAT | O_EXCL)) as u32);
             request.cloexec = flags & O_CLOEXEC != 0;
-            match request.send() {
-                Ok((_, Some(fd))) => Ok(fd),
-                Ok((_, None)) => Err(libc::EIO),
+            match request.send_for_fd() {
+                Ok((_, fd)) => Ok(fd),
                 // Unlinked meanwhile: the name stands for something else now, or for nothing.
                 Err(libc::ENOENT | libc::EAGAIN) => Err(libc::ESTALE),
                 Err(errno) => Err(errno),
@@ -149,9 +148,8 @@ fn create(inside: &Inside, flags: c_int, mode: mode_t) -> Result<(c_int, VnodeNo
     request.body.gid = U32::new(creds.gid());
     request.name = inside.name.as_bytes();
     request.cloexec = flags & O_CLOEXEC != 0;
-    match request.send() {
-        Ok((reply, Some(fd))) => Ok((fd, VnodeNo(reply.vnode.get()))),
-        Ok((_, None)) => Err(libc::EIO),
+    match request.send_for_fd() {
+        Ok((reply, fd)) => Ok((fd, VnodeNo(reply.vnode.get()))),
         // Something appeared under the name meanwhile.
         Err(libc::EAGAIN) => Err(libc::ESTALE),
         Err(errno) => Err(errno),

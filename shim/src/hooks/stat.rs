@@ -134,7 +134,7 @@ fn of_cwd() -> Result<Option<Attr>, Errno> {
 }
 
 /// The attributes that AT_EMPTY_PATH asks for; AT_FDCWD means the working directory.
-fn of_empty(dirfd: c_int) -> Result<Option<Attr>, Errno> {
+pub fn of_empty(dirfd: c_int) -> Result<Option<Attr>, Errno> {
     if dirfd != AT_FDCWD {
         return of_fd(dirfd);
     }
@@ -172,6 +172,7 @@ unsafe fn stat_into(
         }
     };
     match found {
+        Found::View(_) if to.is_null() => Err(libc::EFAULT),
         Found::View(attr) => {
             // SAFETY: by contract.
             unsafe { to.write(fill(&attr)) };
@@ -224,6 +225,7 @@ macro_rules! fstat_hooks {
         hook! {
             fn $name($($before: $type,)* fd: c_int, to: *mut Stat) -> c_int {
                 match of_fd(fd) {
+                    Ok(Some(_)) if to.is_null() => errno::fail(libc::EFAULT),
                     Ok(Some(attr)) => {
                         // SAFETY: C's argument.
                         unsafe { to.write(fill(&attr)) };
@@ -248,10 +250,14 @@ hook! {
     /// statx(2): everything a struct stat has; no birth time, no attributes.
     fn statx(dirfd: c_int, path: *const c_char, flags: c_int, mask: c_uint, to: *mut Statx) -> c_int {
         let mut elsewhere = PathText::new();
+        if path.is_null() && flags & AT_EMPTY_PATH == 0 && init::in_view() {
+            return errno::fail(libc::EFAULT);
+        }
         // SAFETY: all fields are integers, for which zero is a value.
         let mut stat: Stat = unsafe { core::mem::zeroed() };
         // SAFETY: C's arguments.
         match unsafe { stat_into(dirfd, path, flags, &mut stat, &mut elsewhere) } {
+            Ok(None) if to.is_null() => errno::fail(libc::EFAULT),
             Ok(None) => {
                 // SAFETY: C's argument.
                 unsafe { to.write(to_statx(&stat)) };

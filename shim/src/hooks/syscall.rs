@@ -9,7 +9,7 @@ use crate::errno;
 use crate::fds::{self, FdKind};
 use crate::raw;
 use core::ffi::{c_char, c_int, c_long};
-use libc::{AT_EMPTY_PATH, EFAULT, EINVAL, ERANGE, mode_t, size_t};
+use libc::{AT_EMPTY_PATH, EFAULT, EINVAL, ERANGE, mode_t, size_t, timespec};
 
 /// The numbers, with those that are newer than the libc crate.
 #[expect(non_upper_case_globals, reason = "the names are C's")]
@@ -127,7 +127,7 @@ calls! {
     SYS_utime => times::utime, 2;
     SYS_utimes => times::utimes, 2;
     SYS_futimesat => times::futimesat, 3;
-    SYS_utimensat => times::utimensat, 4;
+    SYS_utimensat => utimensat, 4;
     SYS_chmod => attrs::chmod, 2;
     SYS_fchmod => attrs::fchmod, 2;
     SYS_fchmodat => fchmodat, 3;
@@ -230,6 +230,22 @@ unsafe fn fchmodat2(dirfd: c_int, path: *const c_char, mode: mode_t, flags: c_in
     }
     // SAFETY: by contract.
     unsafe { attrs::fchmodat(dirfd, path, mode, flags) }
+}
+
+/// A null path means the fd.
+///
+/// # Safety
+/// As utimensat(2)'s arguments.
+unsafe fn utimensat(dirfd: c_int, path: *const c_char, to: *const timespec, flags: c_int) -> c_int {
+    // SAFETY: by contract.
+    unsafe {
+        match path.is_null() {
+            true if dirfd == libc::AT_FDCWD => errno::fail(EFAULT),
+            true if flags != 0 => errno::fail(EINVAL),
+            true => times::futimens(dirfd, to),
+            false => times::utimensat(dirfd, path, to, flags),
+        }
+    }
 }
 
 /// The system call gives the length with the NUL.

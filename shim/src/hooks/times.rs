@@ -1,7 +1,7 @@
 //! utime(2), utimes, lutimes, futimes, futimesat, utimensat and futimens.
 
-use super::attrs::{on_fd, send_by_path, setting};
-use super::{hook, on_path};
+use super::attrs::{is_name_only, on_fd, send_by_path, setting};
+use super::{hook, on_path, unknown};
 use crate::creds::{Creds, WRITE};
 use crate::errno;
 use crate::raw::Errno;
@@ -178,6 +178,9 @@ hook! {
     fn futimes(fd: c_int, times: *const timeval) -> c_int {
         // SAFETY: C's argument.
         let given = unsafe { timevals(times) };
+        if is_name_only(fd) {
+            return errno::fail(libc::EBADF);
+        }
         by_fd(fd, given, || real!(futimes(fd: c_int, times: *const timeval) -> c_int))
     }
 }
@@ -186,18 +189,24 @@ hook! {
     fn futimens(fd: c_int, times: *const timespec) -> c_int {
         // SAFETY: C's argument.
         let given = unsafe { timespecs(times) };
+        if is_name_only(fd) {
+            return errno::fail(libc::EBADF);
+        }
         by_fd(fd, given, || real!(futimens(fd: c_int, times: *const timespec) -> c_int))
     }
 }
 
 hook! {
-    /// utimensat(2); a null path means the fd, as the system call has it.
+    /// A null path, which means the fd to the system call, is refused by the C library.
     fn utimensat(dirfd: c_int, path: *const c_char, times: *const timespec, flags: c_int) -> c_int {
+        if unknown(flags, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) || path.is_null() && crate::init::in_view() {
+            return errno::fail(libc::EINVAL);
+        }
         // SAFETY: C's argument.
         let given = unsafe { timespecs(times) };
         // SAFETY: C's argument.
         let name = unsafe { crate::text::bytes_of(path) };
-        if name.is_none_or(|name| name.is_empty() && flags & AT_EMPTY_PATH != 0) {
+        if name.is_some_and(|name| name.is_empty() && flags & AT_EMPTY_PATH != 0) {
             return by_fd(dirfd, given, || {
                 real!(utimensat(dirfd: c_int, path: *const c_char, times: *const timespec, flags: c_int) -> c_int)
             });
