@@ -10,6 +10,7 @@ use statefs_journal::BlobHash;
 use crate::error::CasError;
 use crate::home::{Cas, make_folder, remove};
 use crate::hot::create_new;
+use crate::lease::LeaseSupport;
 use crate::sys;
 
 /// What a staging file can be opened for.
@@ -115,6 +116,39 @@ impl Cas {
     /// `Io`.
     pub fn remove_staging(&self, ws: u32, vnode: u64) -> Result<bool, CasError> {
         remove(&self.staging_path(ws, vnode))
+    }
+
+    /// Whether anyone has a staging file open for writing. Where leases are missing nobody can tell: true.
+    ///
+    /// # Errors
+    /// `Io`. A file that is not there has no writer.
+    pub fn has_writer(&self, ws: u32, vnode: u64) -> Result<bool, CasError> {
+        let path = self.staging_path(ws, vnode);
+        let opened = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(&path);
+        let file = match opened {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            // The mode of an unnamed file is its client's, which must not keep the daemon out.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                let mode = fs::symlink_metadata(&path).map_err(CasError::io("stat", &path))?.permissions();
+                let set = |mode| fs::set_permissions(&path, mode).map_err(CasError::io("chmod", &path));
+                set(Permissions::from_mode(0o600))?;
+                let file = File::open(&path);
+                set(mode)?;
+                file.map_err(CasError::io("open", &path))?
+            }
+            other => other.map_err(CasError::io("open", &path))?,
+        };
+        if *self.lease_support() != LeaseSupport::Works {
+            return Ok(true);
+        }
+        match sys::take_read_lease(&file) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
+            other => {
+                other.map_err(CasError::io("F_SETLEASE", &path))?;
+                sys::release_lease(&file).map_err(CasError::io("F_SETLEASE", &path))?;
+                Ok(false)
+            }
+        }
     }
 
     /// Vnodes of a workspace that have a staging file, in no order. Names that are not ours are skipped.

@@ -179,7 +179,8 @@ impl Daemon {
         Arc::clone(turns.entry(workspace).or_default())
     }
 
-    fn next_unique(&self) -> u64 {
+    /// A number that no other thing of this daemon has.
+    pub fn next_unique(&self) -> u64 {
         self.unique.fetch_add(1, Ordering::Relaxed)
     }
 

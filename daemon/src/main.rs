@@ -43,6 +43,7 @@ mod supervise;
 mod sys;
 mod take_in;
 mod tree;
+mod unnamed;
 mod vnode_ops;
 mod walk;
 mod workers;

@@ -75,6 +75,9 @@ pub fn take_over(folders: &Folders, store: &Store, cas: &Cas, spaces: &mut Names
 fn take_over_staging(folders: &Folders, store: &Store, cas: &Cas, workspace: &mut Workspace) -> Result<()> {
     let mut found = HashSet::new();
     for number in cas.list_staging(workspace.id)? {
+        if crate::unnamed::is_unnamed(number) && cas.has_writer(workspace.id, number)? {
+            continue;
+        }
         let attr = workspace.index.attr(VnodeNo(number)).filter(|_| number < TEMPORARY_STAGING);
         match attr.map(|attr| (attr, attr.content)) {
             Some((_, Content::Staged | Content::None)) => {

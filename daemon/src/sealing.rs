@@ -77,6 +77,9 @@ impl Daemon {
 
     /// Seals one staged vnode if no writer is left. Hashes outside the core lock.
     pub fn seal(&self, workspace: u32, vnode: VnodeNo) -> Result<SealOutcome, Errno> {
+        if crate::unnamed::is_unnamed(vnode.0) {
+            return crate::unnamed::end(self, workspace, vnode.0).map(|()| SealOutcome::Gone);
+        }
         let key = (workspace, vnode.0);
         let path = self.folders.staging(workspace, vnode.0);
         {

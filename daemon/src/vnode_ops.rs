@@ -105,6 +105,10 @@ fn run(daemon: &Daemon, call: &Call) -> Attempt {
     }
     match call.op {
         Op::Open => crate::open::open(daemon, call),
+        Op::Unnamed => Attempt::Answered(crate::unnamed::make(daemon, call)),
+        Op::Link if crate::unnamed::is_unnamed(call.vnode().0) => {
+            vnode_only(crate::unnamed::link(daemon, call))
+        }
         Op::SetAttr => set_attr(daemon, call),
         Op::Materialise => Attempt::Answered(crate::real_things::materialise(daemon, call)),
         Op::ExecLink => vnode_only(crate::real_things::exec_link(daemon, call)),

@@ -63,7 +63,7 @@ pub enum Op {
     Mkdir = 6,
     /// Symlink at (dir, name); the target is `name2`.
     Symlink = 7,
-    /// Hard link: `vnode` gets the further name (dir, name).
+    /// Hard link: `vnode` gets the further name (dir, name). An unnamed file becomes a vnode, whose number is the reply.
     Link = 8,
     Unlink = 9,
     Rmdir = 10,
@@ -80,6 +80,8 @@ pub enum Op {
     OpenReal = 20,
     /// Bytes and names of `vnode` survive a power cut when the reply comes; 0: of everything in the workspace.
     Sync = 30,
+    /// An unnamed file (O_TMPFILE) for the directory `dir`: its fd, and its number with [`crate::vnode_op::UNNAMED`].
+    Unnamed = 15,
     /// A request of the command line; body is JSON, see [`crate::names`] and `admin`.
     Admin = 64,
     /// A request for the `/state` key-value space; body see `state`.
@@ -106,6 +108,7 @@ impl Op {
             14 => Op::VnodeOfHash,
             20 => Op::OpenReal,
             30 => Op::Sync,
+            15 => Op::Unnamed,
             64 => Op::Admin,
             65 => Op::State,
             _ => return None,

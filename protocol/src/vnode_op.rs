@@ -10,6 +10,12 @@ pub const NAME_MAX: usize = 255;
 /// Longest symlink target, as PATH_MAX of the kernel without the NUL.
 pub const TARGET_MAX: usize = 4095;
 
+/// Set in the number of an unnamed file (O_TMPFILE), which is no vnode until [`crate::Op::Link`] names it. Generations
+/// of vnodes do not come this far.
+pub const UNNAMED: u64 = 1 << 62;
+/// Of an unnamed file that must not get a name: it was opened with O_EXCL.
+pub const UNNAMED_FOR_GOOD: u64 = 1 << 61;
+
 /// Which attributes an [`crate::Op::SetAttr`] sets ([`VnodeRequest::set`]).
 pub mod set {
     pub const MODE: u32 = 1 << 0;

@@ -42,10 +42,18 @@ fn existing_entry(fd: c_int) -> Option<&'static Entry> {
 
 /// After an open in the view.
 pub fn opened(fd: c_int, vnode: VnodeNo) {
+    if is_unnamed(vnode) {
+        return forget(fd);
+    }
     if let Some(entry) = entry(fd) {
         entry.inode.store(0, Ordering::Relaxed);
         entry.vnode.store(vnode.0, Ordering::Relaxed);
     }
+}
+
+/// An unnamed file becomes a vnode, perhaps in another process: its number is never remembered.
+pub fn is_unnamed(vnode: VnodeNo) -> bool {
+    vnode.0 & vrift_protocol::vnode_op::UNNAMED != 0
 }
 
 /// After a close, or an open outside.
@@ -93,7 +101,9 @@ pub fn identify_with(fd: c_int, stat: &libc::stat) -> FdKind {
         }
     }
     let kind = from_name(fd).unwrap_or(FdKind::Outside);
-    if let Some(entry) = cached {
+    if let Some(entry) = cached
+        && !matches!(kind, FdKind::View(vnode) if is_unnamed(vnode))
+    {
         let vnode = match kind {
             FdKind::View(vnode) => vnode.0,
             FdKind::Outside => OUTSIDE,

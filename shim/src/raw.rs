@@ -220,6 +220,15 @@ pub fn socket_domain(fd: c_int) -> Result<c_int> {
     Ok(domain)
 }
 
+/// Whether linkat(2) with AT_EMPTY_PATH lets this process name an fd that it opened itself (since Linux 6.10) or
+/// any (CAP_DAC_READ_SEARCH): the kernel decides that before it finds that the new name, `/`, exists.
+pub fn may_link_fds() -> bool {
+    let Ok(fd) = open(c"/", libc::O_PATH | libc::O_CLOEXEC) else { return false };
+    let result = call!(SYS_linkat, fd, c"".as_ptr(), libc::AT_FDCWD, c"/".as_ptr(), libc::AT_EMPTY_PATH);
+    close(fd);
+    result == Err(libc::EEXIST)
+}
+
 pub fn chmod(path: &CStr, mode: u32) -> Result<()> {
     call!(SYS_chmod, path.as_ptr(), mode).map(drop)
 }

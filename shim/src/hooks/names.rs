@@ -3,14 +3,18 @@
 use super::{Routed, hook, on_path, route, settled, unknown};
 use crate::creds::{Creds, SEARCH, WRITE};
 use crate::errno;
-use crate::raw::Errno;
+use crate::fds::{self, FdKind};
+use crate::proc_links;
+use crate::raw::{self, Errno};
 use crate::real::real;
 use crate::request::Request;
 use crate::resolve::{Attr, Inside};
 use crate::text::{PATH_MAX, PathText, bytes_of};
 use crate::umask;
+use crate::view;
 use core::ffi::{c_char, c_int, c_uint};
 use libc::{AT_EMPTY_PATH, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, S_ISVTX, dev_t, mode_t};
+use vrift_manifest::VnodeNo;
 use vrift_protocol::Op;
 use zerocopy::byteorder::little_endian::{U32, U64};
 
@@ -395,10 +399,53 @@ hook! {
     }
 }
 
+/// The file of the view that linkat(2) is to name by an fd: with AT_EMPTY_PATH `dirfd`, with AT_SYMLINK_FOLLOW one
+/// that has a name in /proc.
+///
+/// # Safety
+/// `old` is null or a C string.
+unsafe fn fd_to_link(dirfd: c_int, old: *const c_char, flags: c_int) -> Result<Option<VnodeNo>, Errno> {
+    if !crate::init::in_view() {
+        return Ok(None);
+    }
+    // SAFETY: by contract.
+    match unsafe { bytes_of(old) } {
+        Some(b"") if flags & AT_EMPTY_PATH != 0 && dirfd >= 0 => match fds::identify(dirfd) {
+            FdKind::View(_) if !raw::may_link_fds() => Err(libc::ENOENT),
+            FdKind::View(vnode) => Ok(Some(vnode)),
+            FdKind::Outside => Ok(None),
+        },
+        Some(path) if flags & AT_SYMLINK_FOLLOW != 0 => Ok(proc_links::vnode(path)),
+        _ => Ok(None),
+    }
+}
+
+/// A name for the file behind an fd.
+fn link_fd(vnode: VnodeNo, to: &Inside) -> Result<c_int, Errno> {
+    if !fds::is_unnamed(vnode) {
+        let attr = view::read(|reader| reader.slot(vnode).map(|slot| Attr::of(reader, slot)))?;
+        if attr.ok_or(libc::ENOENT)?.is_dir() {
+            return Err(libc::EPERM);
+        }
+    }
+    let mut request = making(Op::Link, to, 0)?;
+    request.body.vnode = U64::new(vnode.0);
+    done(request)
+}
+
 hook! {
     fn linkat(dirfd: c_int, old: *const c_char, dirfd2: c_int, new: *const c_char, flags: c_int) -> c_int {
         if unknown(flags, AT_SYMLINK_FOLLOW | AT_EMPTY_PATH) {
             return errno::fail(libc::EINVAL);
+        }
+        // SAFETY: C's arguments.
+        match unsafe { fd_to_link(dirfd, old, flags) } {
+            // SAFETY: C's arguments.
+            Ok(Some(vnode)) => return unsafe {
+                on_path(dirfd2, new, false, |to| link_fd(vnode, to), |_, _| errno::fail(libc::EXDEV))
+            },
+            Ok(None) => {}
+            Err(errno) => return errno::fail(errno),
         }
         let follow = flags & AT_SYMLINK_FOLLOW != 0;
         // SAFETY: C's arguments.

@@ -62,6 +62,9 @@ fn writes(flags: c_int) -> bool {
 
 fn open_inside(inside: &Inside, flags: c_int, mode: mode_t) -> Result<c_int, Errno> {
     let (fd, vnode) = match &inside.target {
+        Some(attr) if flags & (O_TMPFILE | O_CREAT) == O_TMPFILE && attr.is_dir() && flags & O_PATH == 0 => {
+            unnamed(attr, flags, mode)?
+        }
         Some(attr) => (open_existing(inside, attr, flags)?, attr.vnode),
         None => create(inside, flags, mode)?,
     };
@@ -92,7 +95,11 @@ fn open_existing(inside: &Inside, attr: &Attr, flags: c_int) -> Result<c_int, Er
         return content::open_readable(attr, flags);
     }
     if flags & O_TMPFILE == O_TMPFILE {
-        return Err(libc::EOPNOTSUPP);
+        return Err(if flags & O_CREAT != 0 || flags & O_ACCMODE == O_RDONLY {
+            libc::EINVAL
+        } else {
+            libc::EISDIR
+        });
     }
     if attr.is_dir() && (writes || flags & O_CREAT != 0) {
         return Err(libc::EISDIR);
@@ -126,6 +133,28 @@ fn open_existing(inside: &Inside, attr: &Attr, flags: c_int) -> Result<c_int, Er
             content::open_readable(attr, flags)
         }
         _ => Err(libc::ENXIO),
+    }
+}
+
+/// O_TMPFILE: a file without a name in the directory `dir`.
+fn unnamed(dir: &Attr, flags: c_int, mode: mode_t) -> Result<(c_int, VnodeNo), Errno> {
+    if flags & O_ACCMODE == O_RDONLY {
+        return Err(libc::EINVAL);
+    }
+    let creds = Creds::effective();
+    if !dir.may(&creds, WRITE | SEARCH) {
+        return Err(libc::EACCES);
+    }
+    let mut request = Request::new(Op::Unnamed);
+    request.body.dir = U64::new(dir.vnode.0);
+    request.body.flags = U32::new(flags as u32);
+    request.body.mode = U32::new(mode & 0o7777 & !umask::current());
+    request.body.uid = U32::new(creds.uid());
+    request.body.gid = U32::new(if dir.mode & libc::S_ISGID != 0 { dir.gid } else { creds.gid() });
+    request.cloexec = flags & O_CLOEXEC != 0;
+    match request.send()? {
+        (reply, Some(fd)) => Ok((fd, VnodeNo(reply.vnode.get()))),
+        (_, None) => Err(libc::EIO),
     }
 }
 

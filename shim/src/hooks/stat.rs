@@ -65,7 +65,7 @@ fn of_vnode(vnode: VnodeNo, stat: &libc::stat) -> Result<Attr, Errno> {
             // A staging file that lost its name still takes a mode; a sealed blob's own mode says nothing.
             let permissions = match stat.st_mode & libc::S_IFMT {
                 libc::S_IFDIR => 0o755,
-                _ if stat.st_nlink == 0 => stat.st_mode & 0o7777,
+                _ if stat.st_nlink == 0 || fds::is_unnamed(vnode) => stat.st_mode & 0o7777,
                 _ => 0o644,
             };
             let mut attr = Attr {
