@@ -102,8 +102,10 @@ impl Cas {
         let from = self.open_blob(hash)?;
         let tmp = self.tmp_path();
         let to = self.staging_path(ws, vnode);
+        // Closed under its temporary name: nobody who listens to the staging folder takes it for a writer.
         let outcome = copy(&from, &tmp)
-            .and_then(|_| fs::rename(&tmp, &to).map_err(CasError::io("rename into staging", &to)));
+            .map(drop)
+            .and_then(|()| fs::rename(&tmp, &to).map_err(CasError::io("rename into staging", &to)));
         if outcome.is_err() {
             let _first_error_counts = remove(&tmp);
         }

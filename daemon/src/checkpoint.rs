@@ -10,7 +10,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::Ordering;
 use vrift_manifest::{Content, Index, Params, VnodeNo};
 
-const MAGIC: [u8; 8] = *b"VRIFTCP1";
+const MAGIC: [u8; 8] = *b"VRIFTCP2";
+/// Before extended attributes.
+const MAGIC_1: [u8; 8] = *b"VRIFTCP1";
 /// A checkpoint is written when the journal since the last one is longer than this: bounds the time of a
 /// restart to about a second of replay.
 pub const JOURNAL_LEN_MAX_BYTES: u64 = 64 << 20;
@@ -32,6 +34,9 @@ pub fn write(spaces: &Namespaces, to: &mut dyn Write) -> io::Result<()> {
         row.raw(&workspace.base.unwrap_or_default());
         write_block(&mut to, &row.0, false)?;
         workspace.index.dump(&mut to)?;
+        let mut xattrs = Encoder::default();
+        workspace.xattrs.encode(&mut xattrs);
+        write_block(&mut to, &xattrs.0, false)?;
     }
     to.flush()
 }
@@ -49,7 +54,7 @@ pub fn read(from: &mut dyn Read, places: &dyn Places) -> io::Result<Namespaces> 
     let mut from = BufReader::with_capacity(256 << 10, from);
     let mut magic = [0; 8];
     from.read_exact(&mut magic)?;
-    if magic != MAGIC {
+    if ![MAGIC, MAGIC_1].contains(&magic) {
         return Err(invalid(Malformed("checkpoint magic")));
     }
     let header = read_block(&mut from)?;
@@ -59,7 +64,10 @@ pub fn read(from: &mut dyn Read, places: &dyn Places) -> io::Result<Namespaces> 
     let (last_id, count, answers) = take().map_err(invalid)?;
     let mut spaces = Namespaces { last_id, answers, ..Namespaces::default() };
     for _ in 0..count {
-        let workspace = read_workspace(&mut from, places)?;
+        let mut workspace = read_workspace(&mut from, places)?;
+        if magic == MAGIC {
+            read_xattrs(&mut from, &mut workspace)?;
+        }
         spaces.workspaces.insert(workspace.id, workspace);
     }
     Ok(spaces)
@@ -93,7 +101,30 @@ fn read_workspace(from: &mut dyn Read, places: &dyn Places) -> io::Result<Worksp
         }
     });
     let name = String::from_utf8_lossy(&name).into_owned();
-    Ok(Workspace { id, name, view, index, base: Some(base), staged, runs: HashMap::new() })
+    Ok(Workspace {
+        id,
+        name,
+        view,
+        index,
+        base: Some(base),
+        xattrs: crate::xattrs::Xattrs::default(),
+        staged,
+        runs: HashMap::new(),
+    })
+}
+
+fn read_xattrs(from: &mut dyn Read, workspace: &mut Workspace) -> io::Result<()> {
+    let block = read_block(from)?;
+    let mut fields = Decoder::new(&block, "checkpoint extended attributes");
+    workspace.xattrs = crate::xattrs::Xattrs::decode(&mut fields).map_err(invalid)?;
+    fields.finish().map_err(invalid)?;
+    for vnode in workspace.xattrs.vnodes() {
+        workspace
+            .index
+            .note_xattrs(vnode, true, None)
+            .map_err(|_| invalid(Malformed("checkpoint extended attributes")))?;
+    }
+    Ok(())
 }
 
 fn read_block(from: &mut dyn Read) -> io::Result<Vec<u8>> {

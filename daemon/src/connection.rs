@@ -177,6 +177,17 @@ impl Connection {
         let _ = self.send(Frame { bytes, fd });
     }
 
+    /// The answer to a request for bytes that fit a frame beside the reply.
+    pub fn reply_data(&self, request: &FrameHeader, answer: Result<Vec<u8>, Errno>) {
+        let data = match answer {
+            Ok(data) => data,
+            Err(errno) => return self.reply(request, Err(errno)),
+        };
+        let body = VnodeReply { created: (data.len() as u32).into(), ..VnodeReply::default() };
+        let header = request.reply(0, body.as_bytes().len() + data.len());
+        let _ = self.send(Frame { bytes: [header.as_bytes(), body.as_bytes(), &data].concat(), fd: None });
+    }
+
     /// One frame of an answer that is plain bytes; `more` follow. Waits for a slow reader up to a bound.
     pub fn reply_bytes(
         &self,

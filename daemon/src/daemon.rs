@@ -61,6 +61,7 @@ pub struct Daemon {
     /// Something was appended since the last sync.
     pub dirty: AtomicBool,
     pub seals: crate::sealing::SealQueue,
+    pub watches: crate::watch::Watches,
     /// Names of sockets that were unlinked.
     pub socket_names: crate::sockets::KeptNames,
     /// What clients of the key-value space have begun.
@@ -97,6 +98,7 @@ impl Daemon {
             // Whatever the last daemon did not sync counts as ours.
             dirty: AtomicBool::new(true),
             seals: crate::sealing::SealQueue::new(),
+            watches: crate::watch::Watches::new(),
             socket_names: crate::sockets::KeptNames::default(),
             state: crate::state::Desk::default(),
             bases: Mutex::default(),
@@ -125,6 +127,7 @@ impl Daemon {
         match applied {
             Ok(applied) => {
                 spaces.note_answer(origin, change, &applied);
+                self.watches.changed(spaces.get(workspace)?, change, &applied);
                 Ok(applied)
             }
             Err(errno @ (Errno::ENOSPC | Errno::ENOMEM | Errno::EIO)) => {

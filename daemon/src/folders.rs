@@ -52,6 +52,7 @@ impl Folders {
         }
         make_private(&runtime.join("w"))?;
         make_private(&runtime.join(names::SOCKETS_DIR))?;
+        make_private(&runtime.join(names::WATCHES_DIR))?;
         Ok(Folders { home, runtime })
     }
 

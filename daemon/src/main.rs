@@ -46,7 +46,9 @@ mod tree;
 mod unnamed;
 mod vnode_ops;
 mod walk;
+mod watch;
 mod workers;
+mod xattrs;
 
 use anyhow::{Context, Result};
 use args::Args;

@@ -28,6 +28,7 @@ pub struct Workspace {
     pub index: Index,
     /// Hash of the base table; None until the first ingest is complete.
     pub base: Option<[u8; 32]>,
+    pub xattrs: crate::xattrs::Xattrs,
     /// Vnodes whose bytes are in the staging folder, with the sealed content they had before.
     pub staged: HashMap<u64, Option<[u8; 32]>>,
     /// By connection: files changed since its run began.
@@ -45,6 +46,7 @@ impl Workspace {
             match self.try_apply(change) {
                 Ok(applied) => {
                     self.note_staged(change, &applied, before);
+                    self.note_gone(&applied);
                     self.note_changed(change, &applied);
                     return Ok(applied);
                 }
@@ -77,6 +79,12 @@ impl Workspace {
             Change::Rename { dir, name, dir2, name2, flags, now_ns } => {
                 Applied::Renamed(index.rename(dir, name, dir2, name2, flags, now_ns)?)
             }
+            Change::SetXattr { vnode, name, value, ctime_ns } => {
+                index.attr(vnode).ok_or(OpError::Errno(Errno::ENOENT as i32))?;
+                let has_any = self.xattrs.set(vnode, name, value);
+                index.note_xattrs(vnode, has_any, Some(ctime_ns))?;
+                Applied::Done
+            }
             Change::SetAttr { vnode, ref set } => {
                 index.set_attr(vnode, set)?;
                 Applied::Done
@@ -106,6 +114,22 @@ impl Workspace {
             }
             _ => {}
         }
+    }
+
+    /// What is kept beside the index goes with its vnode.
+    fn note_gone(&mut self, applied: &Applied) {
+        let unlinked = match applied {
+            Applied::Unlinked(unlinked) => Some(*unlinked),
+            Applied::Renamed(renamed) => renamed.replaced,
+            _ => None,
+        };
+        let dir = match applied {
+            Applied::RemovedDir(vnode) => Some(*vnode),
+            Applied::Renamed(renamed) => renamed.replaced_dir,
+            _ => None,
+        };
+        let file = unlinked.filter(|unlinked| unlinked.last).map(|unlinked| unlinked.vnode);
+        file.into_iter().chain(dir).for_each(|vnode| self.xattrs.forget(vnode));
     }
 
     fn note_changed(&mut self, change: &Change<'_>, applied: &Applied) {
@@ -233,7 +257,9 @@ impl Namespaces {
             Applied::RemovedDir(vnode) => *vnode,
             Applied::Renamed(renamed) => renamed.moved,
             Applied::Done => match change {
-                Change::SetAttr { vnode, .. } | Change::SetContent { vnode, .. } => *vnode,
+                Change::SetAttr { vnode, .. }
+                | Change::SetContent { vnode, .. }
+                | Change::SetXattr { vnode, .. } => *vnode,
                 _ => VnodeNo(0),
             },
         };
@@ -291,6 +317,7 @@ pub fn begin(new: &NewWorkspace<'_>, places: &dyn Places) -> std::io::Result<Wor
         view: new.view.to_vec(),
         index: Index::create(&path, &params)?,
         base: None,
+        xattrs: crate::xattrs::Xattrs::default(),
         staged: HashMap::new(),
         runs: HashMap::new(),
     })

@@ -10,8 +10,8 @@ use crate::retry;
 use crate::vnode_ops::{Answer, Attempt, Call, S_IFREG, native_flags};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open as open_file};
-use nix::sys::stat::{Mode, fstat, futimens};
-use nix::unistd::{ftruncate, geteuid};
+use nix::sys::stat::{Mode, SFlag, fstat, futimens, mknod};
+use nix::unistd::{geteuid, truncate};
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -76,6 +76,7 @@ fn create(daemon: &Daemon, call: &Call, mut spaces: Spaces<'_>) -> Answer {
     let change = Change::Make { at: vnode, dir: call.dir(), name: &call.name, new, now_ns };
     match daemon.commit(&mut spaces, call.workspace, call.origin, &change) {
         Ok(_) => {
+            daemon.watches.opened(call.workspace, vnode);
             Ok((VnodeReply { vnode: vnode.0.into(), created: 1.into(), ..VnodeReply::default() }, Some(fd)))
         }
         Err(errno) => {
@@ -92,6 +93,18 @@ fn create_file(path: &Path, flags: OFlag) -> Result<OwnedFd, Errno> {
         Err(Errno::EEXIST) => {
             nix::unistd::unlink(path)?;
             open_file(path, flags, STAGING_MODE)
+        }
+        result => result,
+    }
+}
+
+/// As [`create_file`], without opening it, which those who watch the vnode would see.
+fn make_file(path: &Path) -> Result<(), Errno> {
+    let made = || mknod(path, SFlag::S_IFREG, STAGING_MODE, 0);
+    match made() {
+        Err(Errno::EEXIST) => {
+            nix::unistd::unlink(path)?;
+            made()
         }
         result => result,
     }
@@ -120,6 +133,9 @@ fn open_existing<'a>(
             Ok(Staging::Ready(spaces)) => {
                 let path = daemon.folders.staging(call.workspace, vnode.0);
                 let fd = open_file(&path, native_flags(flags.bits().cast_unsigned()), Mode::empty());
+                if fd.is_ok() {
+                    daemon.watches.opened(call.workspace, vnode);
+                }
                 drop(spaces);
                 let reply = VnodeReply { vnode: vnode.0.into(), ..VnodeReply::default() };
                 return Attempt::Answered(fd.map(|fd| (reply, Some(fd))));
@@ -182,7 +198,7 @@ fn stage<'a>(
     }
     let path = daemon.folders.staging(call.workspace, attr.vnode.0);
     if keep == Some(0) {
-        drop(create_file(&path, OFlag::O_WRONLY | OFlag::O_CLOEXEC)?);
+        make_file(&path)?;
         become_staged(daemon, call, &mut spaces, attr, &path, true)?;
         return Ok(Staging::Ready(spaces));
     }
@@ -262,8 +278,8 @@ pub fn stage_for_size<'a>(
             Staging::Changed(again) => spaces = again,
             Staging::Ready(ready) => {
                 let path = daemon.folders.staging(call.workspace, call.vnode().0);
-                let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
-                ftruncate(open_file(&path, flags, Mode::empty())?, len)?;
+                // Not by an fd: those who watch the vnode would see it opened.
+                truncate(&path, len)?;
                 return Ok(Some(ready));
             }
         }

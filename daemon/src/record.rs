@@ -42,13 +42,56 @@ pub struct NewWorkspace<'a> {
 /// A call of the namespace model.
 #[derive(Clone, Copy, Debug)]
 pub enum Change<'a> {
-    Make { at: VnodeNo, dir: VnodeNo, name: &'a [u8], new: NewVnode<'a>, now_ns: i64 },
-    Link { vnode: VnodeNo, dir: VnodeNo, name: &'a [u8], now_ns: i64 },
-    Unlink { dir: VnodeNo, name: &'a [u8], now_ns: i64 },
-    Rmdir { dir: VnodeNo, name: &'a [u8], now_ns: i64 },
-    Rename { dir: VnodeNo, name: &'a [u8], dir2: VnodeNo, name2: &'a [u8], flags: u32, now_ns: i64 },
-    SetAttr { vnode: VnodeNo, set: SetAttr },
-    SetContent { vnode: VnodeNo, content: Content, size: u64, blocks: u64, mtime_ns: i64, ctime_ns: i64 },
+    Make {
+        at: VnodeNo,
+        dir: VnodeNo,
+        name: &'a [u8],
+        new: NewVnode<'a>,
+        now_ns: i64,
+    },
+    Link {
+        vnode: VnodeNo,
+        dir: VnodeNo,
+        name: &'a [u8],
+        now_ns: i64,
+    },
+    Unlink {
+        dir: VnodeNo,
+        name: &'a [u8],
+        now_ns: i64,
+    },
+    Rmdir {
+        dir: VnodeNo,
+        name: &'a [u8],
+        now_ns: i64,
+    },
+    Rename {
+        dir: VnodeNo,
+        name: &'a [u8],
+        dir2: VnodeNo,
+        name2: &'a [u8],
+        flags: u32,
+        now_ns: i64,
+    },
+    SetAttr {
+        vnode: VnodeNo,
+        set: SetAttr,
+    },
+    /// Sets an extended attribute; with no value, removes it.
+    SetXattr {
+        vnode: VnodeNo,
+        name: &'a [u8],
+        value: Option<&'a [u8]>,
+        ctime_ns: i64,
+    },
+    SetContent {
+        vnode: VnodeNo,
+        content: Content,
+        size: u64,
+        blocks: u64,
+        mtime_ns: i64,
+        ctime_ns: i64,
+    },
 }
 
 mod kind {
@@ -61,6 +104,8 @@ mod kind {
     pub const RENAME: u8 = 20;
     pub const SET_ATTR: u8 = 21;
     pub const SET_CONTENT: u8 = 22;
+    pub const SET_XATTR: u8 = 23;
+    pub const REMOVE_XATTR: u8 = 24;
 }
 
 const WHAT: &str = "journal record";
@@ -123,6 +168,8 @@ impl<'a> Change<'a> {
             Change::Rename { .. } => kind::RENAME,
             Change::SetAttr { .. } => kind::SET_ATTR,
             Change::SetContent { .. } => kind::SET_CONTENT,
+            Change::SetXattr { value: Some(_), .. } => kind::SET_XATTR,
+            Change::SetXattr { value: None, .. } => kind::REMOVE_XATTR,
         }
     }
 
@@ -147,6 +194,12 @@ impl<'a> Change<'a> {
             Change::SetAttr { vnode, set } => {
                 to.u64(vnode.0);
                 encode_set(to, set);
+            }
+            Change::SetXattr { vnode, name, value, ctime_ns } => {
+                to.u64(vnode.0).i64(*ctime_ns).text(name);
+                if let Some(value) = value {
+                    to.text(value);
+                }
             }
             Change::SetContent { vnode, content, size, blocks, mtime_ns, ctime_ns } => {
                 to.u64(vnode.0).u64(*size).u64(*blocks).i64(*mtime_ns).i64(*ctime_ns);
@@ -189,6 +242,11 @@ impl<'a> Change<'a> {
                 let (size, blocks) = (from.u64()?, from.u64()?);
                 let (mtime_ns, ctime_ns) = (from.i64()?, from.i64()?);
                 Change::SetContent { vnode, content: decode_content(from)?, size, blocks, mtime_ns, ctime_ns }
+            }
+            kind::SET_XATTR | kind::REMOVE_XATTR => {
+                let (vnode, ctime_ns, name) = (VnodeNo(from.u64()?), from.i64()?, from.text()?);
+                let value = if kind == kind::SET_XATTR { Some(from.text()?) } else { None };
+                Change::SetXattr { vnode, name, value, ctime_ns }
             }
             _ => return Err(from.bad()),
         })
@@ -275,6 +333,8 @@ mod tests {
             Change::Rmdir { dir, name: b"\xff", now_ns: 4 },
             Change::Rename { dir, name: b"d", dir2: VnodeNo(2), name2: b"e", flags: 1, now_ns: 5 },
             Change::SetAttr { vnode: VnodeNo(3), set },
+            Change::SetXattr { vnode: VnodeNo(3), name: b"user.a", value: Some(b"\0x"), ctime_ns: 6 },
+            Change::SetXattr { vnode: VnodeNo(3), name: b"user.a", value: None, ctime_ns: 7 },
             Change::SetContent {
                 vnode: VnodeNo(3),
                 content: Content::Staged,

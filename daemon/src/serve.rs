@@ -80,6 +80,7 @@ fn start(args: &Args, home: &Path, ready: &Ready) -> Result<(Arc<Daemon>, Server
     for workspace in workspaces {
         daemon.watch_staging(workspace).context("cannot watch a staging folder")?;
     }
+    daemon.watches.take_over(&daemon);
     let listener = listen_at(&daemon.folders.in_runtime(names::SOCKET_FILE))?;
     let server = Server::new(Arc::clone(&daemon), listener, &stop_signals)?;
     start_threads(&daemon)?;
@@ -179,6 +180,8 @@ fn listen_at(path: &Path) -> Result<OwnedFd> {
 fn start_threads(daemon: &Arc<Daemon>) -> Result<()> {
     let sealer = Arc::clone(daemon);
     std::thread::Builder::new().name("sealer".into()).spawn(move || crate::sealing::run(&sealer))?;
+    let watcher = Arc::clone(daemon);
+    std::thread::Builder::new().name("watcher".into()).spawn(move || crate::watch::run(&watcher))?;
     let flusher = Arc::clone(daemon);
     std::thread::Builder::new().name("flusher".into()).spawn(move || crate::flush::run(&flusher))?;
     Ok(())

@@ -43,6 +43,8 @@ pub struct Call {
 /// How a quick attempt ended.
 pub enum Attempt {
     Answered(Answer),
+    /// A reply with bytes.
+    Bytes(Result<Vec<u8>, Errno>),
     /// It would hold up other clients: do it again on a worker.
     NeedsWorker,
 }
@@ -72,13 +74,14 @@ pub fn serve(
     };
     match run(daemon, &call) {
         Attempt::Answered(answer) => connection.reply(&header, answer),
+        Attempt::Bytes(bytes) => connection.reply_data(&header, bytes),
         Attempt::NeedsWorker => {
             call.may_wait = true;
             let (worker, client) = (Arc::clone(daemon), Arc::clone(connection));
             daemon.workers.submit(Box::new(move || {
                 let answer = match run(&worker, &call) {
                     Attempt::Answered(answer) => answer,
-                    Attempt::NeedsWorker => Err(Errno::EIO),
+                    Attempt::Bytes(_) | Attempt::NeedsWorker => Err(Errno::EIO),
                 };
                 client.reply(&header, answer);
             }));
@@ -110,6 +113,9 @@ fn run(daemon: &Daemon, call: &Call) -> Attempt {
             vnode_only(crate::unnamed::link(daemon, call))
         }
         Op::SetAttr => set_attr(daemon, call),
+        Op::SetXattr | Op::RemoveXattr => vnode_only(crate::xattrs::write(daemon, call)),
+        Op::GetXattr | Op::ListXattr => Attempt::Bytes(crate::xattrs::read(daemon, call)),
+        Op::Watch => crate::watch::watch(daemon, call),
         Op::Materialise => Attempt::Answered(crate::real_things::materialise(daemon, call)),
         Op::ExecLink => vnode_only(crate::real_things::exec_link(daemon, call)),
         Op::OpenReal => Attempt::Answered(crate::open_real::open_real(daemon, call)),
@@ -214,7 +220,7 @@ pub fn expect(workspace: &Workspace, change: &Change<'_>) -> Result<(), Errno> {
             if is_empty { Ok(()) } else { Err(Errno::ENOTEMPTY) }
         }
         Change::Rename { dir, name, .. } => index.lookup(dir, name).map(drop).ok_or(Errno::ENOENT),
-        Change::SetAttr { vnode, .. } | Change::SetContent { vnode, .. } => {
+        Change::SetAttr { vnode, .. } | Change::SetContent { vnode, .. } | Change::SetXattr { vnode, .. } => {
             index.attr(vnode).map(drop).ok_or(Errno::ENOENT)
         }
     }

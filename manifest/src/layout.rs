@@ -57,6 +57,7 @@ pub mod header {
 pub mod inode {
     /// 0: the slot is free.
     pub const VNODE: usize = 0;
+    /// Type and permissions as in stat(2); [`HAS_XATTRS`] above them.
     pub const MODE: usize = VNODE + 8;
     pub const NLINK: usize = MODE + 4;
     pub const UID: usize = NLINK + 4;
@@ -84,6 +85,10 @@ pub mod inode {
     /// Of a free slot: next free slot and the generation that its last vnode had.
     pub const NEXT_FREE: usize = MODE;
     pub const FREE_GENERATION: usize = NLINK;
+
+    pub const MODE_MASK: u32 = 0o177777;
+    /// The vnode has extended attributes, which the daemon has.
+    pub const HAS_XATTRS: u32 = 1 << 31;
 
     pub const KIND_NONE: u32 = 0;
     pub const KIND_SEALED: u32 = 1;

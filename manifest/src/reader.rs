@@ -150,7 +150,11 @@ impl Reader {
     }
 
     pub fn mode(&self, slot: u32) -> u32 {
-        self.window.u32(self.inode_field(slot, inode::MODE))
+        self.window.u32(self.inode_field(slot, inode::MODE)) & inode::MODE_MASK
+    }
+    /// Whether the vnode has extended attributes.
+    pub fn has_xattrs(&self, slot: u32) -> bool {
+        self.window.u32(self.inode_field(slot, inode::MODE)) & inode::HAS_XATTRS != 0
     }
     pub fn is_dir(&self, slot: u32) -> bool {
         self.mode(slot) & S_IFMT == S_IFDIR

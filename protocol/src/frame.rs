@@ -82,6 +82,15 @@ pub enum Op {
     Sync = 30,
     /// An unnamed file (O_TMPFILE) for the directory `dir`: its fd, and its number with [`crate::vnode_op::UNNAMED`].
     Unnamed = 15,
+    /// Extended attribute `name` of `vnode` becomes `name2`; `flags` as setxattr(2).
+    SetXattr = 16,
+    RemoveXattr = 17,
+    /// The value of `name`.
+    GetXattr = 18,
+    /// The names, each ended by a NUL.
+    ListXattr = 19,
+    /// What stands for `vnode` in inotify(7): an O_PATH fd of it.
+    Watch = 21,
     /// A request of the command line; body is JSON, see [`crate::names`] and `admin`.
     Admin = 64,
     /// A request for the `/state` key-value space; body see `state`.
@@ -109,6 +118,11 @@ impl Op {
             20 => Op::OpenReal,
             30 => Op::Sync,
             15 => Op::Unnamed,
+            16 => Op::SetXattr,
+            17 => Op::RemoveXattr,
+            18 => Op::GetXattr,
+            19 => Op::ListXattr,
+            21 => Op::Watch,
             64 => Op::Admin,
             65 => Op::State,
             _ => return None,

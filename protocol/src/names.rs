@@ -28,6 +28,8 @@ pub const PID_FILE: &str = "pid";
 pub const LOG_FILE: &str = "log";
 /// The real sockets of socket vnodes: short names, as an address has room for 107 bytes.
 pub const SOCKETS_DIR: &str = "s";
+/// What stands for watched vnodes in inotify(7).
+pub const WATCHES_DIR: &str = "n";
 /// Ends the name of the symlink beside a real socket whose target is the name that its owner gave to bind(2).
 pub const GIVEN_NAME_SUFFIX: &str = ".n";
 /// Names inside a workspace's runtime folder.

@@ -16,6 +16,11 @@ pub const UNNAMED: u64 = 1 << 62;
 /// Of an unnamed file that must not get a name: it was opened with O_EXCL.
 pub const UNNAMED_FOR_GOOD: u64 = 1 << 61;
 
+/// Longest name of an extended attribute, as XATTR_NAME_MAX of the kernel.
+pub const XATTR_NAME_MAX: usize = 255;
+/// Bytes that the extended attributes of a file may have together, each with its name and a NUL: a block, as on ext4.
+pub const XATTRS_LEN_MAX: usize = 4096;
+
 /// Which attributes an [`crate::Op::SetAttr`] sets ([`VnodeRequest::set`]).
 pub mod set {
     pub const MODE: u32 = 1 << 0;
@@ -81,7 +86,7 @@ pub struct VnodeRequest {
 pub struct VnodeReply {
     /// The vnode created, opened or found.
     pub vnode: U64,
-    /// 1: `Open` created the file.
+    /// 1: `Open` created the file. `GetXattr`, `ListXattr`: how many bytes follow.
     pub created: U32,
     pub reserved: U32,
 }

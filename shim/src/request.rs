@@ -12,7 +12,8 @@ use crate::view;
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use vrift_protocol::frame::{FLAG_REPLY, FLAG_RETRY, RECONNECT_TIMEOUT_MS};
-use vrift_protocol::{FrameHeader, Hello, Op, VnodeReply, VnodeRequest, counters, names};
+use vrift_protocol::vnode_op::XATTRS_LEN_MAX;
+use vrift_protocol::{FrameHeader, HEADER_LEN, Hello, Op, VnodeReply, VnodeRequest, counters, names};
 use zerocopy::byteorder::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -116,7 +117,19 @@ impl<'a> Request<'a> {
     }
 
     /// Sends and waits for the answer: the daemon's errno, or the reply and the fd that came with it.
-    pub fn send(mut self) -> Result<(VnodeReply, Option<c_int>), Errno> {
+    pub fn send(self) -> Result<(VnodeReply, Option<c_int>), Errno> {
+        self.send_with::<128>(&mut [])
+    }
+
+    /// As [`Request::send`], for an answer with bytes; how many.
+    pub fn send_for(self, to: &mut [u8; XATTRS_LEN_MAX]) -> Result<usize, Errno> {
+        const ROOM: usize = HEADER_LEN + size_of::<VnodeReply>() + XATTRS_LEN_MAX;
+        let (reply, _) = self.send_with::<ROOM>(to)?;
+        Ok((reply.created.get() as usize).min(XATTRS_LEN_MAX))
+    }
+
+    /// `LEN`: the longest reply frame. Bytes that follow the reply's fixed part go to `more`.
+    fn send_with<const LEN: usize>(mut self, more: &mut [u8]) -> Result<(VnodeReply, Option<c_int>), Errno> {
         self.body.name_len = U16::new(self.name.len() as u16);
         self.body.name2_len = U16::new(self.name2.len() as u16);
         view::count(counters::REQUESTS);
@@ -126,12 +139,12 @@ impl<'a> Request<'a> {
             match state.lock.compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => break,
                 // A signal handler interrupted this thread's own request: it gets a connection for itself.
-                Err(owner) if owner == me => return self.send_aside(),
+                Err(owner) if owner == me => return self.send_aside::<LEN>(more),
                 Err(_) => raw::sched_yield(),
             }
         }
         let line = Line::Shared { state, child: AtomicI32::new(0) };
-        let result = self.send_over(&line);
+        let result = self.send_over::<LEN>(&line, more);
         line.leave();
         state.lock.store(0, Ordering::Release);
         result
@@ -154,14 +167,18 @@ impl<'a> Request<'a> {
         }
     }
 
-    fn send_aside(&self) -> Result<(VnodeReply, Option<c_int>), Errno> {
+    fn send_aside<const LEN: usize>(&self, more: &mut [u8]) -> Result<(VnodeReply, Option<c_int>), Errno> {
         let line = Line::Own { fd: AtomicI32::new(0), client_id: raw::random_u64() };
-        let result = self.send_over(&line);
+        let result = self.send_over::<LEN>(&line, more);
         line.disconnect();
         result
     }
 
-    fn send_over(&self, line: &Line<'_>) -> Result<(VnodeReply, Option<c_int>), Errno> {
+    fn send_over<const LEN: usize>(
+        &self,
+        line: &Line<'_>,
+        more: &mut [u8],
+    ) -> Result<(VnodeReply, Option<c_int>), Errno> {
         let mut header = FrameHeader::request(
             self.op,
             line.next_id(),
@@ -169,7 +186,7 @@ impl<'a> Request<'a> {
         );
         let mut deadline_ns = 0;
         loop {
-            let attempt = line.connected().and_then(|fd| self.exchange(fd, &header));
+            let attempt = line.connected().and_then(|fd| self.exchange::<LEN>(fd, &header, more));
             match attempt {
                 Ok((0, reply, fd)) => return Ok((reply, fd)),
                 Ok((errno, _, _)) => return Err(errno as Errno),
@@ -190,11 +207,16 @@ impl<'a> Request<'a> {
         }
     }
 
-    fn exchange(&self, fd: c_int, header: &FrameHeader) -> Result<(u32, VnodeReply, Option<c_int>), Errno> {
+    fn exchange<const LEN: usize>(
+        &self,
+        fd: c_int,
+        header: &FrameHeader,
+        more: &mut [u8],
+    ) -> Result<(u32, VnodeReply, Option<c_int>), Errno> {
         let parts = [header.as_bytes(), self.body.as_bytes(), self.name, self.name2];
         send_parts(fd, &parts)?;
         loop {
-            let mut bytes = [0u8; 128];
+            let mut bytes = [0u8; LEN];
             let (len, passed) = receive(fd, &mut bytes, self.cloexec)?;
             let drop_passed = || {
                 if let Some(fd) = passed {
@@ -213,7 +235,10 @@ impl<'a> Request<'a> {
                 }
                 continue;
             }
-            let body = VnodeReply::read_from_prefix(body).map_or(VnodeReply::default(), |(body, _)| body);
+            let (body, rest) = VnodeReply::read_from_prefix(body).unwrap_or((VnodeReply::default(), &[]));
+            for (to, from) in more.iter_mut().zip(rest) {
+                *to = *from;
+            }
             return Ok((reply.status.get(), body, passed));
         }
     }

@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::process;
 
 /// A program that must be on the path, and the package that brings it.
-const NEEDED: [(&str, &str); 19] = [
+const NEEDED: [(&str, &str); 20] = [
     ("gcc", "gcc"),
     ("make", "make"),
     ("git", "git"),
@@ -17,6 +17,7 @@ const NEEDED: [(&str, &str); 19] = [
     ("xz", "xz-utils"),
     ("strace", "strace"),
     ("python3", "python3"),
+    ("inotifywait", "inotify-tools"),
     ("setpriv", "util-linux"),
     ("dpkg-source", "dpkg-dev"),
     ("awk", "mawk"),

@@ -112,7 +112,7 @@ impl Index {
             window.set_u64(at(field), 0);
         }
         window.set_u64(at(inode::VNODE), vnode.0);
-        window.set_u32(at(inode::MODE), new.mode);
+        window.set_u32(at(inode::MODE), new.mode & inode::MODE_MASK);
         window.set_u32(at(inode::NLINK), if new.mode & S_IFMT == S_IFDIR { 2 } else { 1 });
         window.set_u32(at(inode::UID), new.uid);
         window.set_u32(at(inode::GID), new.gid);

@@ -149,7 +149,8 @@ impl Index {
     /// Sets attributes; the change time is the caller's to give.
     pub fn set_attr(&mut self, vnode: VnodeNo, set: &SetAttr) -> Result<(), OpError> {
         let slot = self.reader.slot(vnode).ok_or(OpError::Errno(ENOENT))?;
-        let mode = set.mode.map(|mode| self.reader.mode(slot) & S_IFMT | mode & 0o7777);
+        let mode =
+            set.mode.map(|mode| self.reader.mode(slot) & S_IFMT | mode & 0o7777 | self.xattr_flag(slot));
         let window = self.window();
         let _section = self.write_section();
         for (field, value) in [(inode::MODE, mode), (inode::UID, set.uid), (inode::GID, set.gid)] {
@@ -166,6 +167,27 @@ impl Index {
             if let Some(time_ns) = value {
                 self.set_time(slot, field, time_ns);
             }
+        }
+        Ok(())
+    }
+
+    fn xattr_flag(&self, slot: u32) -> u32 {
+        if self.reader.has_xattrs(slot) { inode::HAS_XATTRS } else { 0 }
+    }
+
+    /// Whether a vnode has extended attributes now. No change time: after a load, nothing changed.
+    pub fn note_xattrs(
+        &mut self,
+        vnode: VnodeNo,
+        has_any: bool,
+        ctime_ns: Option<i64>,
+    ) -> Result<(), OpError> {
+        let slot = self.reader.slot(vnode).ok_or(OpError::Errno(ENOENT))?;
+        let mode = self.reader.mode(slot) | if has_any { inode::HAS_XATTRS } else { 0 };
+        let _section = self.write_section();
+        self.window().set_u32(self.reader.inode_field(slot, inode::MODE), mode);
+        if let Some(ctime_ns) = ctime_ns {
+            self.set_time(slot, inode::CTIME, ctime_ns);
         }
         Ok(())
     }

@@ -31,6 +31,8 @@ pub mod syscall;
 pub mod temp;
 pub mod times;
 pub mod walk;
+pub mod watches;
+pub mod xattrs;
 
 use crate::raw::Errno;
 use crate::resolve::{Inside, Place, resolve};

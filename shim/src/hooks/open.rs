@@ -152,10 +152,8 @@ fn unnamed(dir: &Attr, flags: c_int, mode: mode_t) -> Result<(c_int, VnodeNo), E
     request.body.uid = U32::new(creds.uid());
     request.body.gid = U32::new(if dir.mode & libc::S_ISGID != 0 { dir.gid } else { creds.gid() });
     request.cloexec = flags & O_CLOEXEC != 0;
-    match request.send()? {
-        (reply, Some(fd)) => Ok((fd, VnodeNo(reply.vnode.get()))),
-        (_, None) => Err(libc::EIO),
-    }
+    let (reply, fd) = request.send_for_fd()?;
+    Ok((fd, VnodeNo(reply.vnode.get())))
 }
 
 fn create(inside: &Inside, flags: c_int, mode: mode_t) -> Result<(c_int, VnodeNo), Errno> {

@@ -3,7 +3,8 @@
 
 use super::{CALLS_LISTED, listed, listed_call};
 use super::{
-    access, attrs, dir_read, exec, fd, links, names, open, open2, other, paths, refused, sockets, stat, times,
+    access, attrs, dir_read, exec, fd, links, names, open, open2, other, paths, refused, sockets, stat,
+    times, watches, xattrs,
 };
 use crate::errno;
 use crate::fds::{self, FdKind};
@@ -137,18 +138,18 @@ calls! {
     SYS_lchown => attrs::lchown, 3;
     SYS_fchownat => attrs::fchownat, 5;
     SYS_truncate => attrs::truncate, 2;
-    SYS_setxattr => other::setxattr, 5;
-    SYS_lsetxattr => other::lsetxattr, 5;
-    SYS_fsetxattr => other::fsetxattr, 5;
-    SYS_getxattr => other::getxattr, 4;
-    SYS_lgetxattr => other::lgetxattr, 4;
-    SYS_fgetxattr => other::fgetxattr, 4;
-    SYS_listxattr => other::listxattr, 3;
-    SYS_llistxattr => other::llistxattr, 3;
-    SYS_flistxattr => other::flistxattr, 3;
-    SYS_removexattr => other::removexattr, 2;
-    SYS_lremovexattr => other::lremovexattr, 2;
-    SYS_fremovexattr => other::fremovexattr, 2;
+    SYS_setxattr => xattrs::setxattr, 5;
+    SYS_lsetxattr => xattrs::lsetxattr, 5;
+    SYS_fsetxattr => xattrs::fsetxattr, 5;
+    SYS_getxattr => xattrs::getxattr, 4;
+    SYS_lgetxattr => xattrs::lgetxattr, 4;
+    SYS_fgetxattr => xattrs::fgetxattr, 4;
+    SYS_listxattr => xattrs::listxattr, 3;
+    SYS_llistxattr => xattrs::llistxattr, 3;
+    SYS_flistxattr => xattrs::flistxattr, 3;
+    SYS_removexattr => xattrs::removexattr, 2;
+    SYS_lremovexattr => xattrs::lremovexattr, 2;
+    SYS_fremovexattr => xattrs::fremovexattr, 2;
     SYS_execve => exec::execve, 3;
     SYS_execveat => exec::execveat, 5;
     SYS_bind => sockets::bind, 3;
@@ -163,7 +164,7 @@ calls! {
     SYS_recvfrom => sockets::recvfrom, 6;
     SYS_recvmsg => sockets::recvmsg, 3;
     SYS_recvmmsg => sockets::recvmmsg, 5;
-    SYS_inotify_add_watch => other::inotify_add_watch, 3;
+    SYS_inotify_add_watch => watches::inotify_add_watch, 3;
     SYS_name_to_handle_at => refused::name_to_handle_at, 5;
     SYS_open_by_handle_at => refused::open_by_handle_at, 3;
     SYS_fanotify_mark => refused::fanotify_mark, 5;
