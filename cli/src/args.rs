@@ -46,6 +46,7 @@ pub enum Command {
     Export(export::Export),
     Sync(sync::Sync),
     State(state::State),
+    Gc(gc::Gc),
     Daemon(daemon::Daemon),
     Doctor(doctor::Doctor),
     Completions(completions::Completions),

@@ -32,7 +32,7 @@ fn wrong_usage_is_named_in_at_most_three_lines() {
 #[test]
 fn commands_of_later_versions_are_not_known() {
     let vrift = Vrift::new();
-    for command in ["snapshot", "fork", "rollback", "gc", "why", "tree"] {
+    for command in ["snapshot", "fork", "rollback", "why", "tree"] {
         assert_refused(&vrift.run([command]), 2, command);
     }
 }

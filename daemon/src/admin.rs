@@ -177,6 +177,9 @@ fn answer(daemon: &Arc<Daemon>, request: &AdminRequest, tell: &Teller<'_>) -> Re
             let (size, fd) = crate::look::cat(daemon, find(daemon, target)?, &path.0)?;
             return Ok((AdminReply::File { size }, Some(fd)));
         }
+        AdminRequest::Collect { max_bytes } => {
+            AdminReply::Collected(crate::gc::collect(daemon, *max_bytes, tell)?)
+        }
         AdminRequest::Export { target, paths, to, force } => {
             let id = find(daemon, target)?;
             let mut exported = crate::export::export(daemon, id, paths, to.as_ref(), *force)?;

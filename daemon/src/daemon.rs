@@ -64,6 +64,7 @@ pub struct Daemon {
     pub watches: crate::watch::Watches,
     /// Names of sockets that were unlinked.
     pub socket_names: crate::sockets::KeptNames,
+    pub gc: crate::gc::Collector,
     /// What clients of the key-value space have begun.
     pub state: crate::state::Desk,
     /// Base tables by workspace, with their hash.
@@ -100,6 +101,7 @@ impl Daemon {
             seals: crate::sealing::SealQueue::new(),
             watches: crate::watch::Watches::new(),
             socket_names: crate::sockets::KeptNames::default(),
+            gc: crate::gc::Collector::default(),
             state: crate::state::Desk::default(),
             bases: Mutex::default(),
             spaces: Mutex::new(spaces),
@@ -143,6 +145,11 @@ impl Daemon {
     pub fn log(&self, spaces: &mut Namespaces, records: &[Record<'_>]) -> Result<(), Errno> {
         if spaces.broken.is_some() {
             return Err(Errno::EIO);
+        }
+        for record in records {
+            if let Some(hash) = record.refers_to() {
+                self.store.note_use(&statefs_journal::BlobHash(hash));
+            }
         }
         let encoded: Vec<_> = records.iter().map(Record::encode).collect();
         let appended = match &encoded[..] {
@@ -196,6 +203,11 @@ impl Daemon {
     pub fn unique_in_tmp(&self) -> PathBuf {
         let name = format!("link-{}-{}", std::process::id(), self.next_unique());
         self.folders.in_home(names::TMP_DIR).join(name)
+    }
+
+    /// The end was asked for.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
     }
 
     /// Ends the event loop.

@@ -24,6 +24,9 @@ pub fn run(daemon: &Daemon) {
         let written = flushed
             .map_err(|error| error.to_string())
             .and_then(|()| daemon.checkpoint(crate::checkpoint::JOURNAL_LEN_MAX_BYTES));
+        if written.is_ok() {
+            crate::gc::collect_if_due(daemon);
+        }
         match written {
             Err(error) if !complained => {
                 tracing::error!(error, "cannot write to the store");

@@ -80,6 +80,8 @@ fn first_ingest(
     tell: &Teller<'_>,
 ) -> Result<Taken, Refusal> {
     let started = Instant::now();
+    let _hold = daemon.gc.hold();
+    let failed = FailedIngest(daemon);
     let guard = FreshGuard::new(daemon);
     let found = read(daemon, dir, &Base::default(), tell)?;
     let (id, name) = {
@@ -105,12 +107,22 @@ fn first_ingest(
         let _ = daemon.cas.remove_workspace(id);
         return Err(Refusal::store(format!("{} cannot be taken in: {}", show(dir), errno.desc()), daemon));
     }
+    std::mem::forget(failed);
     taken.skipped = found.skipped;
     taken.new_bytes = found.new_bytes;
     taken.duplicates = found.duplicates;
     daemon.new_bytes.fetch_add(found.new_bytes, Ordering::Relaxed);
     taken.elapsed_ms = started.elapsed().as_millis() as u64;
     Ok(taken)
+}
+
+/// What an ingest that comes to nothing has put is collected soon.
+struct FailedIngest<'a>(&'a Daemon);
+
+impl Drop for FailedIngest<'_> {
+    fn drop(&mut self) {
+        self.0.gc.want();
+    }
 }
 
 fn make_workspace(
@@ -144,6 +156,7 @@ fn make_workspace(
 /// Takes in what changed in the real directory of a workspace.
 pub fn take_in(daemon: &Daemon, id: u32, tell: &Teller<'_>) -> Result<Taken, Refusal> {
     let started = Instant::now();
+    let _hold = daemon.gc.hold();
     let turn = daemon.turn(id);
     let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
     let mut taken = Taken::default();

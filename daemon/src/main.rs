@@ -23,6 +23,7 @@ mod export;
 mod flush;
 mod folders;
 mod fresh;
+mod gc;
 mod ingest;
 mod look;
 mod namespace;

@@ -111,6 +111,20 @@ mod kind {
 const WHAT: &str = "journal record";
 
 impl Record<'_> {
+    /// The sealed content that the record makes a reference to.
+    pub fn refers_to(&self) -> Option<[u8; 32]> {
+        let content = match self {
+            Record::Base { hash, .. } => return Some(*hash),
+            Record::Change { change: Change::Make { new, .. }, .. } => &new.content,
+            Record::Change { change: Change::SetContent { content, .. }, .. } => content,
+            _ => return None,
+        };
+        match content {
+            Content::Sealed(hash) => Some(*hash),
+            _ => None,
+        }
+    }
+
     /// The store's record kind, and the payload.
     pub fn encode(&self) -> (u8, Vec<u8>) {
         let mut to = Encoder(Vec::with_capacity(160));

@@ -101,6 +101,9 @@ pub enum AdminRequest {
     Stat { target: Target, path: PathBytes },
     /// The bytes of a file: the answer [`AdminReply::File`] carries an fd (SCM_RIGHTS).
     Cat { target: Target, path: PathBytes },
+    /// Removes content that nothing refers to, as long as store and hot tier together are larger than `max_bytes`
+    /// (without it: all); answer [`AdminReply::Collected`].
+    Collect { max_bytes: Option<u64> },
     /// Writes changed files to the real directory, or to `to`.
     Export { target: Target, paths: Vec<PathBytes>, to: Option<PathBytes>, force: bool },
 }
@@ -246,6 +249,24 @@ pub struct Exported {
     pub to: PathBytes,
 }
 
+/// What a collection removed, and what is left.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Collected {
+    pub blobs: u64,
+    pub blob_bytes: u64,
+    /// Files of the hot tier, which is a cache of the store.
+    pub hot_files: u64,
+    pub hot_bytes: u64,
+    pub live_blobs: u64,
+    pub store_bytes_before: u64,
+    pub store_bytes: u64,
+    /// Store and hot tier together, afterwards.
+    pub total_bytes: u64,
+    /// Whether that is within what was asked for.
+    pub fits: bool,
+    pub elapsed_ms: u64,
+}
+
 /// Exit codes of `cli.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Failure {
@@ -280,6 +301,7 @@ pub enum AdminReply {
         size: u64,
     },
     Exported(Exported),
+    Collected(Collected),
     /// What, where, and what to do next.
     Error {
         failure: Failure,

@@ -177,6 +177,13 @@ impl World {
             _ => None,
         }
     }
+    pub fn cat_bytes(&self, path: &str) -> Vec<u8> {
+        let request = AdminRequest::Cat { target: self.target(), path: path.as_bytes().into() };
+        let (reply, fd) = self.ask(&request);
+        let mut bytes = Vec::new();
+        File::from(fd.unwrap_or_else(|| panic!("{reply:?}"))).read_to_end(&mut bytes).unwrap();
+        bytes
+    }
     pub fn cat(&self, path: &str) -> String {
         let request = AdminRequest::Cat { target: self.target(), path: path.as_bytes().into() };
         let (reply, fd) = self.ask(&request);

@@ -10,15 +10,19 @@ use crate::mutant::{Mutant, planted};
 use crate::table::BlobLoc;
 use crate::types::{BlobHash, DevOffset};
 
-use super::Store;
+use super::collect::note;
+use super::{Core, Store};
 
 /// Large enough for sequential speed, small enough for many readers at once.
 pub(super) const IO_LEN: usize = 1 << 20;
 
 impl Store {
-    /// True for a blob whose put has returned and that was not removed.
+    /// True for a blob whose put has returned and that was not removed. Who asks may go on to refer to it, so a
+    /// collection under way keeps it.
     pub fn has_blob(&self, hash: &BlobHash) -> bool {
-        self.core().table.get(hash).is_some()
+        let mut core = self.core();
+        note(&mut core, hash);
+        core.table.get(hash).is_some()
     }
 
     /// Length in bytes, if there is such a blob.
@@ -74,14 +78,24 @@ impl Store {
     /// # Errors
     /// As [`Self::append`].
     pub fn remove_blobs(&self, hashes: &[BlobHash]) -> Result<u64, StoreError> {
+        self.remove_where(hashes, &mut |_, _| true)
+    }
+
+    /// Forgets those of `hashes` that are there and for which `goes` says yes.
+    pub(super) fn remove_where(
+        &self,
+        hashes: &[BlobHash],
+        goes: &mut dyn FnMut(&Core, &BlobHash) -> bool,
+    ) -> Result<u64, StoreError> {
         let _gate = self.enter()?;
         let mut core = self.core();
         // The journal must say put before it says remove.
         self.drain_pack(&mut core)?;
         let mut removed = 0;
         for some in hashes.chunks(PAYLOAD_LEN_MAX / 32) {
-            let there: Vec<BlobHash> =
+            let mut there: Vec<BlobHash> =
                 some.iter().filter(|hash| core.table.get(hash).is_some()).copied().collect();
+            there.retain(|hash| goes(&core, hash));
             if there.is_empty() {
                 continue;
             }

@@ -3,6 +3,7 @@
 mod append;
 mod blobs;
 mod checkpoint;
+mod collect;
 mod format;
 mod open;
 mod put;
@@ -10,7 +11,9 @@ mod recover;
 mod state;
 mod sync;
 
+use std::collections::HashSet;
 use std::io::Read;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
 use crate::alloc::{Allocator, Extent};
@@ -21,8 +24,9 @@ use crate::layout::superblock::Superblock;
 use crate::pack::Pack;
 use crate::state::Space;
 use crate::table::Table;
-use crate::types::{Epoch, Seq, StoreId};
+use crate::types::{BlobHash, Epoch, Seq, StoreId};
 
+pub use collect::{Collection, Swept};
 pub use format::FormatOptions;
 
 /// What [`Store::open`] delivers, in this order: the checkpoint if there is one, then each record.
@@ -70,6 +74,8 @@ pub struct Store {
     core: Mutex<Core>,
     flushing: Mutex<Flushing>,
     flushed: Condvar,
+    /// A collection notes what is used.
+    collecting: AtomicBool,
     /// The first failed write or flush.
     poison: OnceLock<String>,
 }
@@ -85,6 +91,8 @@ struct Core {
     /// Blocks that become free when the record of this sequence is durable.
     pending_free: Vec<(Seq, Vec<Extent>)>,
     unsynced_blob_bytes: u64,
+    /// Blobs that came into use since the collection under way began.
+    used: Option<HashSet<BlobHash>>,
 }
 
 /// Group commit: one caller flushes, the others wait for it.

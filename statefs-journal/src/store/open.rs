@@ -1,5 +1,6 @@
 //! Opening: which superblock is in charge, and what is repaired once everything was read.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, OnceLock, RwLock};
 
 use crate::device::BlockDevice;
@@ -45,6 +46,7 @@ impl Store {
             checkpoint_extents,
             pending_free: Vec::new(),
             unsynced_blob_bytes: 0,
+            used: None,
             superblock,
         };
         let store = Self {
@@ -54,6 +56,7 @@ impl Store {
             flushing: Mutex::new(Flushing { active: false, synced: core.journal.synced_seq }),
             core: Mutex::new(core),
             flushed: Condvar::new(),
+            collecting: AtomicBool::new(false),
             poison: OnceLock::new(),
         };
         store.begin_session()?;

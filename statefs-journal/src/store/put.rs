@@ -9,6 +9,7 @@ use crate::table::BlobLoc;
 use crate::types::{BlobHash, DevOffset};
 
 use super::blobs::IO_LEN;
+use super::collect::note;
 use super::{Core, Store};
 
 impl Store {
@@ -70,6 +71,7 @@ impl Store {
         bytes: &[u8],
     ) -> Result<bool, StoreError> {
         self.check()?;
+        note(core, hash);
         if core.table.get(hash).is_some() {
             return Ok(false);
         }
@@ -112,6 +114,7 @@ impl Store {
     ) -> Result<(bool, u64), StoreError> {
         let extent = {
             let mut core = self.core();
+            note(&mut core, hash);
             if core.table.get(hash).is_some() {
                 return Ok((false, 0));
             }

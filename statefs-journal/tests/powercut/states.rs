@@ -174,7 +174,7 @@ fn verify(history: &History, prefix: usize, image: Image, count: &mut Count) -> 
     if again != found {
         return Err("the second recovery finds something else".to_owned());
     }
-    if count.states % SECOND_CUT_EVERY == 0 {
+    if count.states.is_multiple_of(SECOND_CUT_EVERY) {
         second_cut(history, prefix, &image, &log, count)?;
     }
     Ok(())
