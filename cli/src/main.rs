@@ -4,7 +4,9 @@
 //! May be imported: nothing imports this crate; it may use vrift-protocol alone.
 //! Must never appear here: storage, policy, path resolution in the view: the daemon and the preload library do
 //! that, this program asks.
-#![forbid(unsafe_code)]
+//!
+//! `unsafe` is confined to `sys`.
+#![deny(unsafe_code)]
 
 mod args;
 mod child;
@@ -12,6 +14,7 @@ mod commands;
 mod error;
 mod in_view;
 mod install;
+mod namespace;
 mod places;
 mod probe;
 mod program;
@@ -19,8 +22,10 @@ mod progress;
 mod quote;
 mod session;
 mod start;
+mod sys;
 mod target;
 mod text;
+mod unreached;
 mod view_env;
 mod watch;
 
@@ -35,6 +40,7 @@ fn main() -> ExitCode {
     // Started by this program itself, for a process in the view.
     match given.get(1).and_then(|first| first.to_str()) {
         Some(in_view::EXEC) => return ExitCode::from(in_view::become_command(&given[2..])),
+        Some(unreached::UNREACHED) => return ExitCode::from(unreached::run(&given[2..])),
         Some(probe::PROBE) => return ExitCode::from(probe::report()),
         _ => {}
     }

@@ -37,6 +37,14 @@ impl Places {
         }
     }
 
+    /// Those of the view that this process was started from, whatever else its environment says. None: it is in none.
+    pub fn of_view() -> Option<Places> {
+        let home = std::env::var_os(names::ENV_HOME)?;
+        let runtime = PathBuf::from(std::env::var_os(names::ENV_RUNTIME)?);
+        // The workspace's folder is w/WS.
+        Some(Places { home: home.into(), runtime: runtime.parent()?.parent()?.to_path_buf() })
+    }
+
     fn of(home: &Path) -> Places {
         Places { home: home.to_path_buf(), runtime: locate::runtime_dir(home) }
     }

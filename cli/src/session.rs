@@ -14,10 +14,15 @@ const RETRIES_MAX: u32 = 5;
 /// How long the daemon's own supervisor gets to start it again before we do.
 const SUPERVISOR_GRACE: Duration = Duration::from_secs(1);
 
+/// The same where nobody else can.
+const SUPERVISOR_LIMIT: Duration = Duration::from_secs(10);
+
 pub struct Session {
     pub places: Places,
     client: Client,
     quiet: bool,
+    /// Whether this process may start a daemon when there is none.
+    starts: bool,
 }
 
 impl Session {
@@ -25,13 +30,23 @@ impl Session {
     pub fn open(quiet: bool) -> Result<Session> {
         let places = Places::prepare()?;
         let client = start::ensure(&places)?;
-        Ok(Session { places, client, quiet })
+        Ok(Session { places, client, quiet, starts: true })
+    }
+
+    /// With the daemon of the view that this process was started from.
+    pub fn of_view() -> Result<Session> {
+        let Some(places) = Places::of_view() else { return Session::open(true) };
+        let client = match start::await_daemon(&places, SUPERVISOR_GRACE)? {
+            Some(client) => client,
+            None => start::ensure(&places)?,
+        };
+        Ok(Session { places, client, quiet: true, starts: true })
     }
 
     /// With the daemon that runs; None: none does.
     pub fn running(quiet: bool) -> Result<Option<Session>> {
         let Some(places) = Places::existing()? else { return Ok(None) };
-        Ok(start::connect(&places)?.map(|client| Session { places, client, quiet }))
+        Ok(start::connect(&places)?.map(|client| Session { places, client, quiet, starts: true }))
     }
 
     pub fn socket(&self) -> &OwnedFd {
@@ -99,11 +114,23 @@ impl Session {
         }
     }
 
+    /// From now on: a daemon would begin in this process's namespaces.
+    pub fn start_no_daemon(&mut self) {
+        self.starts = false;
+    }
+
     /// A new connection, to a daemon that may have to be started.
     pub fn reconnect(&mut self) -> Result<()> {
-        self.client = match start::await_daemon(&self.places, SUPERVISOR_GRACE) {
+        self.client = match start::await_daemon(
+            &self.places,
+            if self.starts { SUPERVISOR_GRACE } else { SUPERVISOR_LIMIT },
+        ) {
             Ok(Some(client)) => client,
             Err(error @ CliError::Version { .. }) => return Err(error),
+            Ok(None) | Err(_) if !self.starts => {
+                let what = "it has ended, and cannot be started from here".to_string();
+                return Err(CliError::NotStarted { what, log: self.places.log() });
+            }
             Ok(None) | Err(_) => start::ensure(&self.places)?,
         };
         Ok(())

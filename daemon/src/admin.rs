@@ -187,6 +187,17 @@ fn answer(daemon: &Arc<Daemon>, request: &AdminRequest, tell: &Teller<'_>) -> Re
             fit(&mut exported.failed);
             AdminReply::Exported(exported)
         }
+        AdminRequest::Worktree { workspace, cwd, program } => {
+            let id = find(daemon, &Target::Name(workspace.clone()))?;
+            AdminReply::Worktree(crate::worktree::prepare(daemon, id, tell.connection, &cwd.0, &program.0)?)
+        }
+        AdminRequest::ReadBack { workspace } => {
+            let id = find(daemon, &Target::Name(workspace.clone()))?;
+            let mut taken = crate::worktree::read_back(daemon, id, Some(tell.connection))?;
+            fit(&mut taken.skipped);
+            fit(&mut taken.conflicts);
+            AdminReply::Taken(taken)
+        }
     };
     Ok((reply, None))
 }

@@ -3,6 +3,7 @@
 
 use crate::codec::{Decoder, Encoder, Malformed};
 use std::cmp::Ordering;
+use vrift_protocol::admin::Problem;
 
 const MAGIC: &[u8; 8] = b"VRIFTBT1";
 
@@ -146,6 +147,21 @@ impl Base {
 pub fn is_at_or_below(path: &[u8], dir: &[u8]) -> bool {
     dir.is_empty()
         || path.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest.first() == Some(&b'/'))
+}
+
+/// The rows of `scan` without what lies at or below the paths that could not be read: what is unknown did
+/// not change.
+pub fn with_unread(old: &Base, mut scan: Vec<Row>, skipped: &[Problem]) -> Vec<Row> {
+    for problem in skipped {
+        let kept: Vec<Row> =
+            old.below(&problem.path.0).iter().filter(|row| !row.path.is_empty()).cloned().collect();
+        if !kept.is_empty() {
+            scan.retain(|row| !is_at_or_below(&row.path, &problem.path.0));
+            scan.extend(kept);
+        }
+    }
+    scan.sort_unstable_by(|one, two| path_order(&one.path, &two.path));
+    scan
 }
 
 #[cfg(test)]

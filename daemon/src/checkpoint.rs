@@ -110,6 +110,7 @@ fn read_workspace(from: &mut dyn Read, places: &dyn Places) -> io::Result<Worksp
         xattrs: crate::xattrs::Xattrs::default(),
         staged,
         runs: HashMap::new(),
+        changes: 0,
     })
 }
 

@@ -7,7 +7,7 @@ use nix::sys::socket::{ControlMessage, MsgFlags, Shutdown, UnixAddr, sendmsg, sh
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use vrift_protocol::admin::AdminReply;
@@ -42,6 +42,8 @@ pub struct Connection {
     pub busy: AtomicBool,
     /// The workspace whose run this connection stands for, and what its counters were.
     pub run: Mutex<Option<crate::run::Run>>,
+    /// The workspace in whose worktree a program of this client is at work; 0: none.
+    pub worktree: AtomicU32,
     closed: AtomicBool,
     queue: Mutex<VecDeque<Frame>>,
     drained: Condvar,
@@ -60,6 +62,7 @@ impl Connection {
             greeting: OnceLock::new(),
             busy: AtomicBool::new(false),
             run: Mutex::new(None),
+            worktree: AtomicU32::new(0),
             closed: AtomicBool::new(false),
             queue: Mutex::default(),
             drained: Condvar::new(),

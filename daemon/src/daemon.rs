@@ -67,6 +67,7 @@ pub struct Daemon {
     pub gc: crate::gc::Collector,
     /// What clients of the key-value space have begun.
     pub state: crate::state::Desk,
+    pub worktrees: crate::worktree::Worktrees,
     /// Base tables by workspace, with their hash.
     pub bases: Mutex<HashMap<u32, KnownBase>>,
     spaces: Mutex<Namespaces>,
@@ -103,6 +104,7 @@ impl Daemon {
             socket_names: crate::sockets::KeptNames::default(),
             gc: crate::gc::Collector::default(),
             state: crate::state::Desk::default(),
+            worktrees: crate::worktree::Worktrees::default(),
             bases: Mutex::default(),
             spaces: Mutex::new(spaces),
             seal_done: Condvar::new(),

@@ -1,10 +1,9 @@
 //! What a workspace changed.
 
 use crate::admin::Refusal;
-use crate::base::{Base, Row, path_order};
+use crate::base::{Base, Row, path_order, with_unread};
 use crate::daemon::Daemon;
 use crate::ingest::{base_of, show};
-use crate::take_in::with_unread;
 use crate::tree::{Node, all, type_name};
 use crate::walk::{Reading, walk};
 use nix::errno::Errno;

@@ -47,7 +47,9 @@ impl Folders {
             own_private(base)?;
         }
         own_private(&runtime)?;
-        for name in [names::HOT_DIR, names::STAGING_DIR, names::MIRROR_DIR, names::TMP_DIR] {
+        for name in
+            [names::HOT_DIR, names::STAGING_DIR, names::MIRROR_DIR, names::WORKTREE_DIR, names::TMP_DIR]
+        {
             make_private(&home.join(name))?;
         }
         make_private(&runtime.join("w"))?;
@@ -78,6 +80,11 @@ impl Folders {
 
     pub fn mirror_dir(&self, workspace: u32) -> PathBuf {
         self.home.join(names::MIRROR_DIR).join(format!("{workspace:08x}"))
+    }
+
+    /// Where the ordinary directory of a workspace and its base table are.
+    pub fn worktree_dir(&self, workspace: u32) -> PathBuf {
+        self.home.join(names::WORKTREE_DIR).join(format!("{workspace:08x}"))
     }
 
     pub fn mirror(&self, workspace: u32, vnode: u64) -> PathBuf {

@@ -1,12 +1,12 @@
 //! Real directories into workspaces: the first time, and again.
 
 use crate::admin::{Refusal, Teller};
-use crate::base::{Base, Held};
+use crate::base::{Base, Held, with_unread};
 use crate::daemon::Daemon;
 use crate::fresh::FreshGuard;
 use crate::namespace::{Workspace, begin};
 use crate::record::{NewWorkspace, Record};
-use crate::take_in::{Goal, TakeIn, with_unread};
+use crate::take_in::{Goal, TakeIn};
 use crate::walk::{Found, Reading, os, walk};
 use nix::errno::Errno;
 use std::fs;

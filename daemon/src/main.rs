@@ -49,6 +49,8 @@ mod vnode_ops;
 mod walk;
 mod watch;
 mod workers;
+mod worktree;
+mod worktree_update;
 mod xattrs;
 
 use anyhow::{Context, Result};

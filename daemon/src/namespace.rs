@@ -33,6 +33,8 @@ pub struct Workspace {
     pub staged: HashMap<u64, Option<[u8; 32]>>,
     /// By connection: files changed since its run began.
     pub runs: HashMap<u64, HashSet<u64>>,
+    /// Changes since the daemon started.
+    pub changes: u64,
 }
 
 impl Workspace {
@@ -45,6 +47,7 @@ impl Workspace {
         loop {
             match self.try_apply(change) {
                 Ok(applied) => {
+                    self.changes += 1;
                     self.note_staged(change, &applied, before);
                     self.note_gone(&applied);
                     self.note_changed(change, &applied);
@@ -320,6 +323,7 @@ pub fn begin(new: &NewWorkspace<'_>, places: &dyn Places) -> std::io::Result<Wor
         xattrs: crate::xattrs::Xattrs::default(),
         staged: HashMap::new(),
         runs: HashMap::new(),
+        changes: 0,
     })
 }
 

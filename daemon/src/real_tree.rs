@@ -9,8 +9,12 @@ use crate::tree::Node;
 use crate::walk::{os, row_of};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open, openat, readlinkat, renameat};
-use nix::sys::stat::{Mode, UtimensatFlags, fchmod, fstatat, futimens, mkdirat, utimensat};
-use nix::unistd::{Gid, LinkatFlags, Uid, UnlinkatFlags, fchown, geteuid, linkat, symlinkat, unlinkat};
+use nix::sys::stat::{
+    FchmodatFlags, Mode, UtimensatFlags, fchmod, fchmodat, fstat, fstatat, futimens, mkdirat, utimensat,
+};
+use nix::unistd::{
+    Gid, LinkatFlags, Uid, UnlinkatFlags, fchown, fchownat, geteuid, linkat, symlinkat, unlinkat,
+};
 use std::fs::File;
 use std::io::copy;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -93,6 +97,28 @@ impl RealTree {
         let mut hasher = blake3::Hasher::new();
         hasher.update_reader(file).map_err(|error| errno_of(&error))?;
         Ok(Held::Hash(*hasher.finalize().as_bytes()))
+    }
+
+    /// As [`RealTree::look`] for the directory itself.
+    pub fn look_at_root(&self) -> Result<Row, Errno> {
+        Ok(row_of(Vec::new(), &fstat(&self.root)?, Held::Nothing))
+    }
+
+    /// Gives what is at a row's path, or the directory itself, its permissions, owner and time.
+    pub fn set_attrs(&self, row: &Row) -> Result<(), Errno> {
+        let (dir, name) = match row.path.is_empty() {
+            true => (self.root.try_clone().map_err(|_| Errno::EMFILE)?, &b"."[..]),
+            false => self.parent(&row.path)?,
+        };
+        if geteuid().is_root() {
+            let (uid, gid) = (Uid::from_raw(row.uid), Gid::from_raw(row.gid));
+            fchownat(&dir, os(name), Some(uid), Some(gid), AtFlags::AT_SYMLINK_NOFOLLOW)?;
+        }
+        if row.mode & S_IFMT != S_IFLNK {
+            fchmodat(&dir, os(name), permissions(row.mode), FchmodatFlags::FollowSymlink)?;
+        }
+        let time = timespec(row.mtime_ns);
+        utimensat(&dir, os(name), &time, &time, UtimensatFlags::NoFollowSymlink)
     }
 
     pub fn remove(&self, path: &[u8], is_dir: bool) -> Result<(), Errno> {

@@ -63,6 +63,7 @@ pub fn take_over(folders: &Folders, store: &Store, cas: &Cas, spaces: &mut Names
     remove_unknown(&folders.in_home(names::STAGING_DIR), &spaces.workspaces.keys().copied().collect())?;
     remove_unknown(&folders.in_home(names::MIRROR_DIR), &spaces.workspaces.keys().copied().collect())?;
     crate::sockets::clean(folders, spaces);
+    remove_unknown(&folders.in_home(names::WORKTREE_DIR), &spaces.workspaces.keys().copied().collect())?;
     for workspace in spaces.workspaces.values_mut() {
         cas.ensure_staging_dir(workspace.id)?;
         take_over_staging(folders, store, cas, workspace)?;

@@ -62,6 +62,9 @@ pub fn enter(
         taken,
     };
     if run {
+        if workspace.runs.is_empty() {
+            daemon.worktrees.forget_names(id);
+        }
         workspace.runs.insert(tell.connection.id, HashSet::new());
         let begun = Run {
             workspace: id,
@@ -90,6 +93,8 @@ pub fn leave(daemon: &Daemon, connection: &Connection) -> Result<RunEnd, Refusal
     let Some(run) = run else {
         return Err(Refusal::input("this connection has no run".into(), "enter first".into()));
     };
+    // What a program left running, or killed, did there after it was last looked at.
+    crate::worktree::read_back(daemon, run.workspace, None)?;
     daemon
         .sync(Some(run.workspace))
         .map_err(|error| Refusal::store(format!("the run's changes cannot be synced: {error}"), daemon))?;

@@ -143,6 +143,7 @@ impl Server {
             let _ = self.epoll.delete(&connection.socket);
             connection.close();
             self.daemon.end_run(&connection);
+            crate::worktree::abandoned(&self.daemon, &connection);
         }
         self.daemon.stats.connections.store(self.connections.len() as u64, Ordering::Relaxed);
     }

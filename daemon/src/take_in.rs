@@ -1,7 +1,7 @@
 //! Taking in what changed in the real directory: what the workspace did not change itself follows it, what
 //! both changed is a conflict and stays as the workspace has it.
 
-use crate::base::{Base, Held, Row, is_at_or_below, path_order};
+use crate::base::{Base, Held, Row, path_order};
 use crate::daemon::{Daemon, Spaces};
 use crate::namespace::{Applied, Workspace};
 use crate::record::{Change, Origin, Record};
@@ -45,6 +45,8 @@ pub struct TakeIn<'a> {
     next: Vec<Row>,
     /// The table differs from the old one.
     differs: bool,
+    /// Of what both sides changed the later change stands; otherwise the workspace's does.
+    later_wins: bool,
 }
 
 impl Access<'_> {
@@ -90,7 +92,23 @@ impl<'a> TakeIn<'a> {
             dir_times: Vec::new(),
             next: Vec::with_capacity(new.rows.len()),
             differs: false,
+            later_wins: false,
         }
+    }
+
+    /// For a directory that is written on behalf of the workspace itself (RFC 0005).
+    pub fn later_wins(mut self) -> TakeIn<'a> {
+        self.later_wins = true;
+        self
+    }
+
+    /// Whether `row` stands against what the workspace has at its path. What is being written right now stays.
+    fn wins(&mut self, vnode: VnodeNo, row: &Row) -> Result<bool, Errno> {
+        let (later_wins, held) = (self.later_wins, self.hold());
+        let Some(attr) = held.workspace()?.index.attr(vnode) else { return Ok(false) };
+        let same_kind = attr.mode & S_IFMT == row.mode & S_IFMT && matches!(row.held, Held::Hash(_));
+        let is_later = row.ctime_ns == 0 || row.ctime_ns >= attr.ctime_ns;
+        Ok(later_wins && same_kind && is_later && attr.content != Content::Staged)
     }
 
     /// What is at a row's path: the vnode, and whether it is what the row says.
@@ -181,6 +199,7 @@ impl<'a> TakeIn<'a> {
         match self.existing(&row.path, row)? {
             None => self.make(row, None)?,
             Some((_, true)) => {}
+            Some((vnode, false)) if self.wins(vnode, row)? => self.change(vnode, row, row)?,
             Some((vnode, false)) => {
                 let both_dirs = row.is_dir() && is_dir(self.hold().workspace()?, vnode);
                 if !both_dirs {
@@ -215,6 +234,8 @@ impl<'a> TakeIn<'a> {
         match existing {
             Some(vnode) if !unchanged && holds(self.hold().workspace()?, vnode, new) => {}
             Some(vnode) if unchanged || (old.is_dir() && new.is_dir()) => self.change(vnode, old, new)?,
+            Some(vnode) if self.wins(vnode, new)? => self.change(vnode, old, new)?,
+            None if self.later_wins => self.make(new, Some(old))?,
             Some(_) => {
                 self.keep_old(Some(old), &new.path, "changed in the workspace and in the real directory");
                 return Ok(());
@@ -352,6 +373,16 @@ impl<'a> TakeIn<'a> {
         Ok(true)
     }
 
+    /// The directory of something that stands, should the workspace have removed it.
+    fn make_parent(&mut self, row: &Row) -> Result<(), Errno> {
+        let slash = row.path.iter().rposition(|byte| *byte == b'/');
+        let (Some(slash), true, new) = (slash, self.later_wins, self.new) else { return Ok(()) };
+        match new.find(&row.path[..slash]) {
+            Some(dir) if find(self.hold().workspace()?, &dir.path).is_none() => self.make(dir, None),
+            _ => Ok(()),
+        }
+    }
+
     fn make(&mut self, row: &Row, old: Option<&Row>) -> Result<(), Errno> {
         if row.path.is_empty() {
             self.dir_times.push((ROOT, row.mtime_ns));
@@ -360,9 +391,11 @@ impl<'a> TakeIn<'a> {
         let (daemon, now_ns) = (self.daemon, self.now_ns);
         let linked = (row.nlink > 1 && !row.is_dir()).then_some((row.dev, row.ino));
         let known = linked.and_then(|key| self.links.get(&key).copied());
+        self.make_parent(row)?;
         let mut held = self.hold();
         let workspace = held.workspace()?;
-        let Some((dir, name)) = parent(workspace, &row.path) else {
+        let found = parent(workspace, &row.path).filter(|(dir, _)| is_dir(workspace, *dir));
+        let Some((dir, name)) = found else {
             drop(held);
             self.keep_old(old, &row.path, "its directory is gone in the workspace");
             return Ok(());
@@ -457,19 +490,4 @@ pub fn holds(workspace: &Workspace, vnode: VnodeNo, row: &Row) -> bool {
             attr.mode & S_IFMT == S_IFLNK && workspace.index.target(vnode).is_some_and(|has| has == *target)
         }
     }
-}
-
-/// The rows of `scan` without what lies at or below the paths that could not be read: what is unknown did
-/// not change.
-pub fn with_unread(old: &Base, mut scan: Vec<Row>, skipped: &[Problem]) -> Vec<Row> {
-    for problem in skipped {
-        let kept: Vec<Row> =
-            old.below(&problem.path.0).iter().filter(|row| !row.path.is_empty()).cloned().collect();
-        if !kept.is_empty() {
-            scan.retain(|row| !is_at_or_below(&row.path, &problem.path.0));
-            scan.extend(kept);
-        }
-    }
-    scan.sort_unstable_by(|one, two| path_order(&one.path, &two.path));
-    scan
 }

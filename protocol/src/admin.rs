@@ -106,6 +106,22 @@ pub enum AdminRequest {
     Collect { max_bytes: Option<u64> },
     /// Writes changed files to the real directory, or to `to`.
     Export { target: Target, paths: Vec<PathBytes>, to: Option<PathBytes>, force: bool },
+    /// Brings the ordinary directory that stands for a workspace up to date, for a program that the preload library
+    /// cannot reach; answer [`AdminReply::Worktree`]. What the program changes there is taken in by
+    /// [`AdminRequest::ReadBack`], or when the connection ends without one. `cwd`: the kernel's working directory.
+    Worktree { workspace: String, cwd: PathBytes, program: PathBytes },
+    /// Takes in what was changed in that directory; answer [`AdminReply::Taken`], whose conflicts say what was not.
+    ReadBack { workspace: String },
+}
+
+/// An ordinary directory with everything that a workspace holds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Worktree {
+    pub dir: PathBytes,
+    /// The working directory relative to the view's root; None: it is outside.
+    pub cwd: Option<PathBytes>,
+    /// The program was not named before in this run.
+    pub first: bool,
 }
 
 /// Counts of one ingest or take-in.
@@ -302,6 +318,7 @@ pub enum AdminReply {
     },
     Exported(Exported),
     Collected(Collected),
+    Worktree(Worktree),
     /// What, where, and what to do next.
     Error {
         failure: Failure,

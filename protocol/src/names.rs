@@ -17,6 +17,13 @@ pub const ENV_FSYNC: &str = "VRIFT_FSYNC";
 pub const FSYNC_EACH: &str = "each";
 /// fsync(2) does nothing: the end of the run syncs everything.
 pub const FSYNC_END: &str = "end";
+/// Set for a process that the library is loaded into but must leave alone; its value does not matter.
+pub const ENV_PASSIVE: &str = "VRIFT_PASSIVE";
+/// `off`: programs that the library cannot reach get no mount namespace, and so the workspace by relative paths alone.
+pub const ENV_NAMESPACE: &str = "VRIFT_NAMESPACE";
+/// The ordinary directory that processes see at the view path, where no mount namespace puts it there: the library
+/// turns their absolute paths.
+pub const ENV_WORKTREE: &str = "VRIFT_WORKTREE";
 /// The preload variable of ld.so(8).
 pub const ENV_PRELOAD: &str = "LD_PRELOAD";
 /// File name of the preload library.
@@ -41,4 +48,7 @@ pub const HOT_DIR: &str = "hot";
 pub const STAGING_DIR: &str = "staging";
 pub const MIRROR_DIR: &str = "mirror";
 pub const TMP_DIR: &str = "tmp";
+/// `worktree/WS/tree` is an ordinary directory that stands for the workspace (RFC 0005), `worktree/WS/base` what it
+/// held when it was last compared.
+pub const WORKTREE_DIR: &str = "worktree";
 pub const SCRATCH_FILE: &str = "scratch";

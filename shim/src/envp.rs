@@ -1,4 +1,4 @@
-//! What a new program must find in its environment to be in the view: this library and the four variables.
+//! What a new program must find in its environment to be in the view: this library and its variables.
 //! Programs clear and rebuild environments; whoever executes something puts these back.
 
 use crate::arena::{Arena, entries};
@@ -10,7 +10,7 @@ use crate::text::{bytes_of, value_of};
 use core::ffi::{c_char, c_int};
 use vrift_protocol::names;
 
-const VARIABLES: usize = 4;
+const VARIABLES: usize = 5;
 
 /// The variables that name the view, with this process's values.
 fn variables() -> [(&'static str, &'static [u8]); VARIABLES] {
@@ -20,6 +20,7 @@ fn variables() -> [(&'static str, &'static [u8]); VARIABLES] {
         (names::ENV_RUNTIME, settings.runtime.as_bytes()),
         (names::ENV_WORKSPACE, settings.workspace.as_bytes()),
         (names::ENV_HOME, settings.home.as_bytes()),
+        (names::ENV_WORKTREE, settings.worktree.as_bytes()),
     ]
 }
 
@@ -31,7 +32,7 @@ fn preloads_own(value: &[u8]) -> bool {
 /// What an environment has of ours.
 struct Survey<'a> {
     len: usize,
-    /// All four are there. They may name another view, chosen by a `vrift run` inside this one.
+    /// All are there. They may name another view, chosen by a `vrift run` inside this one.
     variables: bool,
     /// Every LD_PRELOAD has this library, and there is one.
     preload: bool,
@@ -118,6 +119,21 @@ pub unsafe fn carrying_view(
         if !replaced {
             copy.push(entry);
         }
+    }
+    Ok(copy.finish())
+}
+
+/// A copy of `envp` that has this library do nothing in the new program.
+///
+/// # Safety
+/// As [`carrying_view`].
+pub unsafe fn passive(envp: *const *const c_char, arena: &Arena) -> Result<*const *const c_char, Errno> {
+    // SAFETY: by contract.
+    let mut copy = arena.pointers(unsafe { entries(envp) }.count() + 1)?;
+    copy.push(arena.string(&[names::ENV_PASSIVE.as_bytes(), b"=1"])?);
+    // SAFETY: by contract.
+    for entry in unsafe { entries(envp) } {
+        copy.push(entry);
     }
     Ok(copy.finish())
 }

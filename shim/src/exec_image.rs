@@ -7,12 +7,17 @@ use core::ffi::{CStr, c_int};
 const SCRIPT_LEN: usize = 256;
 /// Enough for an ELF header and sixteen program headers.
 const HEAD_LEN: usize = 1024;
+/// Processors, in elf(5)'s numbers.
+const EM_386: u16 = 3;
+const EM_X86_64: u16 = 62;
 
 /// The beginning of an executable file.
 pub struct Head {
     bytes: [u8; HEAD_LEN],
     len: usize,
     pub stat: libc::stat,
+    /// It has file capabilities (capabilities(7)).
+    pub has_capabilities: bool,
 }
 
 impl Head {
@@ -26,8 +31,9 @@ impl Head {
             0,
         )?;
         let head = raw::fstat(fd).and_then(|stat| {
-            let mut head = Head { bytes: [0; HEAD_LEN], len: 0, stat };
+            let mut head = Head { bytes: [0; HEAD_LEN], len: 0, stat, has_capabilities: false };
             if stat.st_mode & libc::S_IFMT == libc::S_IFREG {
+                head.has_capabilities = raw::has_xattr(fd, c"security.capability");
                 head.len = raw::pread(fd, &mut head.bytes, 0)?;
             }
             Ok(head)
@@ -49,28 +55,37 @@ impl Head {
         self.bytes.get(..SCRIPT_LEN).and_then(Script::parse)
     }
 
-    /// Whether the program runs without ld.so, so that no library can be put before it.
-    pub fn kind(&self) -> Kind {
+    /// Whether this library can be put before the program.
+    pub fn kind(&self) -> Kind<'_> {
         Kind::of(self.bytes()).unwrap_or(Kind::Other)
     }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Loads this library when asked to.
-    Dynamic,
+pub enum Kind<'a> {
+    /// Started by the loader at this path, which loads this library when asked to.
+    Dynamic(&'a [u8]),
+    /// Started by another C library's loader.
+    OtherLoader,
     Static,
     /// Of another word size than this library.
     Elf32,
+    /// Of another processor.
+    Foreign,
     Other,
 }
 
-impl Kind {
-    fn of(bytes: &[u8]) -> Option<Kind> {
+impl Kind<'_> {
+    fn of(bytes: &[u8]) -> Option<Kind<'_>> {
         const CLASS_32: u8 = 1;
         const PROGRAM_HEADER_LEN: u16 = 56;
+        const LOADER: &[u8] = b"/ld-linux-x86-64.so.2";
         if !bytes.starts_with(b"\x7fELF") {
             return None;
+        }
+        let machine = u16_at(bytes, 18)?;
+        if machine != EM_X86_64 && machine != EM_386 {
+            return Some(Kind::Foreign);
         }
         if bytes.get(4) == Some(&CLASS_32) {
             return Some(Kind::Elf32);
@@ -83,9 +98,14 @@ impl Kind {
         for index in 0..usize::from(count) {
             let at = headers_at.checked_add(index * usize::from(header_len))?;
             // Beyond what was read: nothing is claimed.
-            if u32_at(bytes, at)? == libc::PT_INTERP {
-                return Some(Kind::Dynamic);
+            if u32_at(bytes, at)? != libc::PT_INTERP {
+                continue;
             }
+            let start = usize::try_from(u64_at(bytes, at + 8)?).ok()?;
+            let len = usize::try_from(u64_at(bytes, at + 32)?).ok()?;
+            let loader = bytes.get(start..start.checked_add(len)?)?.split(|byte| *byte == 0).next()?;
+            let known = loader.ends_with(LOADER);
+            return Some(if known { Kind::Dynamic(loader) } else { Kind::OtherLoader });
         }
         Some(Kind::Static)
     }

@@ -3,7 +3,7 @@
 
 use crate::arena::{Arena, entries};
 use crate::creds::{Creds, READ, SEARCH};
-use crate::exec_image::{Head, Kind};
+use crate::exec_image::Head;
 use crate::fds::{self, FdKind};
 use crate::hooks::settled;
 use crate::init;
@@ -11,6 +11,7 @@ use crate::raw::{self, Errno};
 use crate::request::Request;
 use crate::resolve::{Attr, Inside, Place, resolve_bytes};
 use crate::text::{PathText, Text, bytes_of};
+use crate::unreached::{self, Why};
 use crate::view;
 use core::ffi::{CStr, c_char, c_int};
 use libc::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, S_IFREG};
@@ -44,16 +45,18 @@ pub struct Image {
     pub path: PathText,
     /// Its folder in the view.
     pub folder: Option<VnodeNo>,
+    /// It is `vrift`, which runs the program elsewhere: this library must do nothing in it.
+    pub is_helper: bool,
 }
 
 impl Image {
     pub const fn new() -> Image {
-        Image { path: PathText::new(), folder: None }
+        Image { path: PathText::new(), folder: None, is_helper: false }
     }
 }
 
 /// Where a target is.
-enum Located {
+pub enum Located {
     /// Outside the view: the caller's (dirfd, path) names it.
     AsNamed,
     /// At the path in `real`; what it is if it is in the view.
@@ -74,7 +77,7 @@ impl Target {
 
     /// # Safety
     /// `path` is null or a C string.
-    unsafe fn bytes(&self) -> &[u8] {
+    pub unsafe fn bytes(&self) -> &[u8] {
         // SAFETY: by contract.
         unsafe { bytes_of(self.path) }.unwrap_or(b"")
     }
@@ -229,27 +232,6 @@ fn warn(name: &[u8], what: &[u8]) {
     init::complain(&[name, b" ", what]);
 }
 
-/// A line on stderr for a program that this library cannot follow.
-fn warn_of_blindness(name: &[u8], head: &Head) {
-    let creds = Creds::effective();
-    let base = name.rsplit(|byte| *byte == b'/').next().unwrap_or(name);
-    let mode = head.stat.st_mode;
-    if mode & libc::S_ISUID != 0 && head.stat.st_uid != creds.uid()
-        || mode & (libc::S_ISGID | libc::S_IXGRP) == libc::S_ISGID | libc::S_IXGRP
-            && head.stat.st_gid != creds.gid()
-    {
-        return warn(name, b"runs as another user: it sees the real files, not the workspace");
-    }
-    match head.kind() {
-        // The loader itself has no loader, but does all that one does.
-        Kind::Static if !base.starts_with(b"ld-") && !base.starts_with(b"ld.so") => {
-            warn(name, b"is statically linked: it sees the real files, not the workspace");
-        }
-        Kind::Elf32 => warn(name, b"is a 32-bit program: it sees the real files, not the workspace"),
-        _ => {}
-    }
-}
-
 /// The strings before the caller's own arguments, the last one first.
 struct Front {
     strings: [*const c_char; FRONT_MAX],
@@ -295,7 +277,6 @@ pub unsafe fn prepare(
     image: &mut Image,
     arena: &Arena,
 ) -> Result<Prepared, Errno> {
-    let real = &mut image.path;
     if target.path.is_null() {
         return Ok(Prepared::AsGiven);
     }
@@ -304,6 +285,7 @@ pub unsafe fn prepare(
     // Whether the kernel would not find by itself what is to be found.
     let mut moved = false;
     for _ in 0..=SCRIPTS_MAX {
+        let real = &mut image.path;
         // SAFETY: by contract, or a string of the arena.
         let located = unsafe { target.locate(real) }?;
         moved |= matches!(located, Located::At(_));
@@ -315,10 +297,24 @@ pub unsafe fn prepare(
             Err(_) => None,
         };
         let Some(script) = head.as_ref().and_then(Head::script) else {
-            if let Some(head) = &head {
+            // SAFETY: as above.
+            let goes_on =
+                unreached::is_loader(unsafe { target.bytes() }) || !init::settings().worktree.is_empty();
+            if let Some(why) = head.as_ref().and_then(Why::of).filter(|_| !goes_on) {
+                // SAFETY: by contract.
+                let argv = if front.len == 0 { argv } else { unsafe { front.before(argv, arena) }? };
+                // SAFETY: by contract, or a string of the arena.
+                let argv = unsafe { unreached::by_helper(&target, &located, why, argv, image, arena) }?;
+                if let Some(argv) = argv {
+                    return Ok(Prepared::At(argv));
+                }
                 // SAFETY: as above.
-                warn_of_blindness(unsafe { target.bytes() }, head);
+                warn(
+                    unsafe { target.bytes() },
+                    b"cannot be reached: it sees the real files, not the workspace",
+                );
             }
+            let real = &mut image.path;
             if !moved {
                 return Ok(Prepared::AsGiven);
             }

@@ -40,6 +40,8 @@ pub struct Settings {
     pub library: Value,
     /// fsync(2) in the view is left to the end of the run.
     pub fsync_at_end: bool,
+    /// The ordinary directory that stands for the workspace in this process (RFC 0005); empty: the index does.
+    pub worktree: Value,
 }
 
 /// What the values usually need is part of this library's one writable page; longer ones get a mapping.
@@ -63,6 +65,7 @@ static KEPT: Cell = Cell(UnsafeCell::new(Kept {
         home: UNSET_VALUE,
         library: UNSET_VALUE,
         fsync_at_end: false,
+        worktree: UNSET_VALUE,
     },
     bytes: [0; BYTES],
 }));
@@ -119,6 +122,7 @@ fn read_environment(kept: &'static mut Kept, envp: *const *const c_char) {
         Value(Some(mine))
     };
     let mut at = envp;
+    let mut passive = false;
     // SAFETY: environ(7): an array of strings, ended by a null pointer.
     while let Some(entry) = unsafe { crate::text::bytes_of(*at) } {
         // All names start with one of these letters.
@@ -137,13 +141,20 @@ fn read_environment(kept: &'static mut Kept, envp: *const *const c_char) {
                 && let Some(own) = value.split(|byte| matches!(byte, b':' | b' ')).find(|path| is_own(path))
             {
                 settings.library = keep(own);
+            } else if let Some(value) = value_of(entry, names::ENV_WORKTREE) {
+                settings.worktree = keep(value);
+            } else if value_of(entry, names::ENV_PASSIVE).is_some() {
+                passive = true;
             }
         }
         // SAFETY: not yet at the terminating null.
         at = unsafe { at.add(1) };
     }
-    if settings.runtime.is_empty() || !settings.view.as_bytes().starts_with(b"/") {
+    if passive || settings.runtime.is_empty() || !settings.view.as_bytes().starts_with(b"/") {
         settings.view = UNSET_VALUE;
+    }
+    if !settings.worktree.as_bytes().starts_with(b"/") {
+        settings.worktree = UNSET_VALUE;
     }
 }
 

@@ -36,6 +36,7 @@ mod spawn_state;
 mod stream;
 mod text;
 mod umask;
+mod unreached;
 mod user_memory;
 mod view;
 

@@ -202,6 +202,10 @@ pub unsafe fn carrying_libraries(
     if !init::in_view() {
         return Ok(envp);
     }
+    if image.is_helper {
+        // SAFETY: by contract.
+        return unsafe { crate::envp::passive(envp, arena) };
+    }
     // SAFETY: by contract.
     let given = unsafe { entries(envp) }.find_map(|entry| {
         // SAFETY: an entry of the array.

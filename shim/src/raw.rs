@@ -96,6 +96,11 @@ pub fn pread(fd: c_int, to: &mut [u8], offset: u64) -> Result<usize> {
     call!(SYS_pread64, fd, to.as_mut_ptr(), to.len(), offset)
 }
 
+/// Whether a file has an extended attribute.
+pub fn has_xattr(fd: c_int, name: &CStr) -> bool {
+    call!(SYS_fgetxattr, fd, name.as_ptr(), 0, 0usize).is_ok()
+}
+
 pub fn write(fd: c_int, bytes: &[u8]) {
     let _ = call!(SYS_write, fd, bytes.as_ptr(), bytes.len());
 }

@@ -155,7 +155,11 @@ pub fn resolve_bytes(
     let mut joined = PathText::new();
     let view = init::settings().view.as_bytes();
     let given_len = path.len();
-    let (path, start) = match start_of(dirfd, path, &mut joined)? {
+    let start = start_of(dirfd, path, &mut joined)?;
+    if !init::settings().worktree.is_empty() {
+        return in_worktree(start, path, &joined, elsewhere);
+    }
+    let (path, start) = match start {
         Start::Outside => return Ok(Place::Outside),
         Start::At(vnode) => (path, vnode),
         Start::View { skip } => (&path[skip..], ROOT),
@@ -171,6 +175,29 @@ pub fn resolve_bytes(
         Walked::NeedsBuffers => walk_long(start, path, follow, creds, elsewhere),
         Walked::Left { links } => after_leaving(follow, creds, links, elsewhere),
     }
+}
+
+/// In a process that has an ordinary directory in the view's place: only absolute paths need to be turned.
+#[inline(never)]
+fn in_worktree(
+    start: Start,
+    path: &[u8],
+    joined: &PathText,
+    elsewhere: &mut PathText,
+) -> Result<Place, Errno> {
+    let rest = match start {
+        Start::View { skip } => path.get(skip..),
+        Start::Joined => below(joined.as_bytes(), init::settings().view.as_bytes()),
+        Start::Outside | Start::At(_) | Start::AtJoined(_) => None,
+    };
+    let Some(rest) = rest else { return Ok(Place::Outside) };
+    elsewhere.clear();
+    elsewhere.push(init::settings().worktree.as_bytes());
+    if !rest.is_empty() && rest.first() != Some(&b'/') {
+        elsewhere.push(b"/");
+    }
+    elsewhere.push(rest);
+    if elsewhere.overflowed() { Err(libc::ENAMETOOLONG) } else { Ok(Place::Elsewhere) }
 }
 
 /// The walk again, with room for symlink targets.

@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::process;
 
 /// A program that must be on the path, and the package that brings it.
-const NEEDED: [(&str, &str); 20] = [
+const NEEDED: [(&str, &str); 21] = [
     ("gcc", "gcc"),
     ("make", "make"),
     ("git", "git"),
@@ -21,6 +21,7 @@ const NEEDED: [(&str, &str); 20] = [
     ("setpriv", "util-linux"),
     ("dpkg-source", "dpkg-dev"),
     ("awk", "mawk"),
+    ("busybox", "busybox-static"),
     // tests/real
     ("g++", "g++"),
     ("cmake", "cmake"),

@@ -5,10 +5,11 @@ use crate::creds::{Creds, SEARCH};
 use crate::cwd::{self, Cwd};
 use crate::errno;
 use crate::fds::{self, FdKind};
+use crate::init::settings;
 use crate::raw::Errno;
 use crate::real::real;
 use crate::resolve::{Attr, Inside};
-use crate::text::{PATH_MAX, PathText};
+use crate::text::{PATH_MAX, PathText, below};
 use crate::view;
 use core::ffi::{c_char, c_int};
 use libc::{AT_FDCWD, size_t};
@@ -72,6 +73,18 @@ fn here(path: &mut PathText) -> Result<Option<()>, Errno> {
         return Ok(None);
     }
     match cwd::current()? {
+        Cwd::Outside if !settings().worktree.is_empty() => {
+            let mut kernel = PathText::new();
+            cwd::kernel(&mut kernel)?;
+            let Some(rest) = below(kernel.as_bytes(), settings().worktree.as_bytes()) else {
+                return Ok(None);
+            };
+            path.clear();
+            path.push(settings().view.as_bytes());
+            path.push(if rest.is_empty() { b"" } else { b"/" });
+            path.push(rest);
+            if path.overflowed() { Err(libc::ENAMETOOLONG) } else { Ok(Some(())) }
+        }
         Cwd::Outside => Ok(None),
         Cwd::View(vnode) => view::path_of(vnode, path).map(Some),
     }
