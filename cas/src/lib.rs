@@ -10,6 +10,7 @@
 mod error;
 mod home;
 mod hot;
+mod in_place;
 mod ingest;
 mod lease;
 mod prune;
@@ -20,6 +21,7 @@ mod unstored;
 
 pub use error::CasError;
 pub use home::Cas;
+pub use in_place::{OWN_FILE_MAX, Quiet, vnode_name};
 pub use ingest::Ingested;
 pub use lease::LeaseSupport;
 pub use prune::HotFile;

@@ -40,7 +40,8 @@ impl Cas {
                 let Ok(meta) = entry.metadata() else { continue };
                 let file = found.entry(hash).or_default();
                 file.paths.push(entry.path());
-                file.bytes = meta.blocks() * 512;
+                // Some names share an inode, others have their own.
+                file.bytes += meta.blocks() * 512 / meta.nlink().max(1);
                 file.used_s = file.used_s.max(meta.atime()).max(meta.mtime());
             }
         }

@@ -11,6 +11,7 @@ use statefs_journal::BlobHash;
 use crate::error::CasError;
 use crate::home::{Cas, remove};
 use crate::hot::{file_len, make_parent, seal_mode};
+use crate::in_place::{OWN_FILE_MAX, vnode_name};
 use crate::ingest::hash_reader;
 use crate::lease::LeaseSupport;
 use crate::staging::copy;
@@ -162,7 +163,7 @@ impl Prepared<'_> {
     fn adopt(&self, hot: &Path) -> Result<CommitOutcome, CasError> {
         loop {
             if file_len(hot)? == Some(self.sealed.size_bytes) {
-                return self.drop_duplicate();
+                return self.join_duplicate(hot);
             }
             let leases = self.sealed.adopted;
             self.set_mode(hot, true)?;
@@ -188,12 +189,34 @@ impl Prepared<'_> {
         }
     }
 
-    fn drop_duplicate(&self) -> Result<CommitOutcome, CasError> {
+    /// The bytes are in the hot tier already. Somebody may have this inode open, or lock it later, so it becomes the
+    /// vnode's own hot file; a long one that nobody has open gives its space back.
+    fn join_duplicate(&self, hot: &Path) -> Result<CommitOutcome, CasError> {
         if self.sealed.adopted && !sys::holds_read_lease(&self.file) {
             return Ok(CommitOutcome::Busy);
         }
-        remove(&self.content)?;
+        let name = self.staging.file_name().and_then(|name| name.to_str());
+        let vnode = name.and_then(|name| u64::from_str_radix(name, 16).ok());
+        let Some(vnode) = vnode.filter(|_| self.sealed.adopted && self.wants_own_file()) else {
+            remove(&self.content)?;
+            return Ok(CommitOutcome::Sealed(self.sealed));
+        };
+        let own = vnode_name(hot, vnode);
+        self.set_mode(hot, true)?;
+        fs::rename(&self.content, &own).map_err(CasError::io("rename into the hot tier", &own))?;
+        if !sys::holds_read_lease(&self.file) {
+            fs::rename(&own, &self.content).map_err(CasError::io("rename back into staging", &own))?;
+            self.set_mode(hot, false)?;
+            return Ok(CommitOutcome::Busy);
+        }
         Ok(CommitOutcome::Sealed(self.sealed))
+    }
+
+    fn wants_own_file(&self) -> bool {
+        // A write lease is granted only to who is alone; back to the read lease that tells of writers.
+        let alone =
+            || sys::take_write_lease(&self.file).and_then(|()| sys::take_read_lease(&self.file)).is_ok();
+        self.sealed.size_bytes <= OWN_FILE_MAX || !alone()
     }
 
     fn set_mode(&self, hot: &Path, sealed: bool) -> Result<(), CasError> {

@@ -17,6 +17,14 @@ pub(crate) fn take_read_lease(file: &File) -> io::Result<()> {
     fcntl(file, F_SETLEASE, libc::F_RDLCK).map(drop)
 }
 
+/// Takes a write lease on `file`, which must be open read-only.
+///
+/// # Errors
+/// `WouldBlock` (EAGAIN) while anyone else has the file open or mapped.
+pub(crate) fn take_write_lease(file: &File) -> io::Result<()> {
+    fcntl(file, F_SETLEASE, libc::F_WRLCK).map(drop)
+}
+
 /// Gives a lease back; writers that wait in open(2) go on.
 pub(crate) fn release_lease(file: &File) -> io::Result<()> {
     fcntl(file, F_SETLEASE, libc::F_UNLCK).map(drop)

@@ -98,6 +98,18 @@ impl Cas {
         Ok(())
     }
 
+    /// Puts a sealed blob into the store now. False: there is no hot file under its own name.
+    pub(crate) fn keep(&self, hash: &BlobHash, len_bytes: u64) -> Result<bool, CasError> {
+        match self.store_hot(hash, len_bytes) {
+            Err(CasError::NotFound { .. }) => Ok(false),
+            other => {
+                other?;
+                self.unstored().remove(hash);
+                Ok(true)
+            }
+        }
+    }
+
     fn store_hot(&self, hash: &BlobHash, len_bytes: u64) -> Result<bool, CasError> {
         let mut file = self.open_hot(hash)?;
         match self.store.put_blob_from(hash, &mut file, len_bytes) {

@@ -24,6 +24,7 @@ mod flush;
 mod folders;
 mod fresh;
 mod gc;
+mod in_place;
 mod ingest;
 mod look;
 mod namespace;

@@ -15,7 +15,7 @@ use nix::unistd::{geteuid, truncate};
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use vrift_cas::BlobHash;
+use vrift_cas::{BlobHash, Quiet};
 use vrift_manifest::types::{S_IFDIR, S_IFLNK, S_IFMT};
 use vrift_manifest::{Attr, Content, VnodeNo};
 use vrift_protocol::VnodeReply;
@@ -196,32 +196,46 @@ fn stage<'a>(
             return Ok(Staging::Changed(spaces));
         }
     }
+    let open_before = crate::in_place::somebody(daemon, attr.vnode, &hash)?;
+    if open_before && crate::in_place::is_only_user(&spaces, key, &hash) {
+        if attr.size > QUICK_COPY_LEN && !call.may_wait {
+            return Ok(Staging::NeedsWorker);
+        }
+        if crate::in_place::write(daemon, call.workspace, attr, &hash, keep)? {
+            let path = daemon.folders.staging(call.workspace, attr.vnode.0);
+            become_staged(daemon, call, &mut spaces, attr, &path, keep == Some(0))?;
+            return Ok(Staging::Ready(spaces));
+        }
+    }
     let path = daemon.folders.staging(call.workspace, attr.vnode.0);
     if keep == Some(0) {
         make_file(&path)?;
-        become_staged(daemon, call, &mut spaces, attr, &path, true)?;
-        return Ok(Staging::Ready(spaces));
-    }
-    if attr.size <= QUICK_COPY_LEN {
+    } else if attr.size <= QUICK_COPY_LEN {
         copy_up(daemon, call.workspace, attr.vnode.0, &hash, attr)?;
-        become_staged(daemon, call, &mut spaces, attr, &path, false)?;
-        return Ok(Staging::Ready(spaces));
-    }
-    if !call.may_wait {
+    } else if !call.may_wait {
         return Ok(Staging::NeedsWorker);
+    } else {
+        drop(spaces);
+        let beside = daemon.unique_staging();
+        copy_up(daemon, call.workspace, beside, &hash, attr)?;
+        let beside = daemon.folders.staging(call.workspace, beside);
+        spaces = daemon.spaces();
+        let now = spaces.get(call.workspace)?.index.attr(attr.vnode);
+        if now.is_none_or(|now| now.content != attr.content) {
+            let _ = fs::remove_file(&beside);
+            return Ok(Staging::Changed(spaces));
+        }
+        fs::rename(&beside, &path).map_err(|error| errno_of(&error))?;
     }
-    drop(spaces);
-    let beside = daemon.unique_staging();
-    copy_up(daemon, call.workspace, beside, &hash, attr)?;
-    let beside = daemon.folders.staging(call.workspace, beside);
-    let mut spaces = daemon.spaces();
-    let now = spaces.get(call.workspace)?.index.attr(attr.vnode);
-    if now.is_none_or(|now| now.content != attr.content) {
-        let _ = fs::remove_file(&beside);
+    // Who opens the sealed file from here on waits, and then finds that it is staged.
+    let quiet = crate::in_place::quiet(daemon, attr.vnode, &hash)?;
+    if matches!(quiet, Quiet::Somebody) && !open_before && crate::in_place::is_only_user(&spaces, key, &hash)
+    {
+        let _ = fs::remove_file(&path);
         return Ok(Staging::Changed(spaces));
     }
-    fs::rename(&beside, &path).map_err(|error| errno_of(&error))?;
-    become_staged(daemon, call, &mut spaces, attr, &path, false)?;
+    become_staged(daemon, call, &mut spaces, attr, &path, keep == Some(0))?;
+    drop(quiet);
     Ok(Staging::Ready(spaces))
 }
 

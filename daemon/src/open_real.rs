@@ -3,14 +3,14 @@
 
 use crate::daemon::Daemon;
 use crate::namespace::Places;
-use crate::real_things::{materialise, mirror, vnode_name};
+use crate::real_things::{materialise, mirror};
 use crate::vnode_ops::{Answer, Call};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use vrift_cas::BlobHash;
+use vrift_cas::{BlobHash, vnode_name};
 use vrift_manifest::Content;
 use vrift_manifest::types::{S_IFDIR, S_IFLNK, S_IFMT};
 use vrift_protocol::VnodeReply;
@@ -44,7 +44,7 @@ pub fn open_real(daemon: &Daemon, call: &Call) -> Answer {
                 return reply(call, Ok(in_memory));
             }
             let blob = daemon.cas.hot_path(&BlobHash(hash));
-            opened(&vnode_name(&blob, vnode), flags)
+            opened(&vnode_name(&blob, vnode.0), flags)
         }
         (_, Content::Staged) => opened(&staging(), flags),
         (_, Content::None) => opened(&staging(), OFlag::O_PATH),

@@ -14,9 +14,9 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use vrift_cas::BlobHash;
+use vrift_cas::{BlobHash, vnode_name};
 use vrift_manifest::types::{S_IFDIR, S_IFMT};
-use vrift_manifest::{Content, VnodeNo};
+use vrift_manifest::{Attr, Content, VnodeNo};
 use vrift_protocol::VnodeReply;
 
 /// A real folder for a virtual directory, and an `O_PATH` fd of it; for a symlink, a real one in the staging
@@ -73,10 +73,7 @@ pub fn materialise(daemon: &Daemon, call: &Call) -> Answer {
     let hash = BlobHash(hash);
     let reply = VnodeReply { vnode: attr.vnode.0.into(), ..VnodeReply::default() };
     let named = daemon.cas.materialise(&hash).map_err(|error| (cas_errno(&error), error.to_string()));
-    let named = named.and_then(|blob| {
-        link_over(daemon, &blob, &vnode_name(&blob, attr.vnode))
-            .map_err(|error| (errno_of(&error), error.to_string()))
-    });
+    let named = named.and_then(|blob| name_for(daemon, &blob, &attr));
     match named {
         Ok(()) => Ok((reply, None)),
         Err((Errno::ENOSPC | Errno::EDQUOT, _)) => Ok((reply, Some(in_memory(daemon, &hash)?))),
@@ -87,11 +84,18 @@ pub fn materialise(daemon: &Daemon, call: &Call) -> Answer {
     }
 }
 
-/// hot/HH/HASH.VNODE
-pub fn vnode_name(blob: &Path, vnode: VnodeNo) -> PathBuf {
-    let mut name = blob.as_os_str().to_owned();
-    name.push(format!(".{:016x}", vnode.0));
-    PathBuf::from(name)
+/// Makes hot/HH/HASH.VNODE, by which the vnode's bytes are opened. One that is there stays: somebody may have it open.
+fn name_for(daemon: &Daemon, blob: &Path, attr: &Attr) -> Result<(), (Errno, String)> {
+    let own = vnode_name(blob, attr.vnode.0);
+    if fs::symlink_metadata(&own).is_ok_and(|stat| stat.len() == attr.size) {
+        return Ok(());
+    }
+    let is_shared = fs::symlink_metadata(blob).is_ok_and(|stat| stat.nlink() > 1);
+    if is_shared && attr.size <= vrift_cas::OWN_FILE_MAX {
+        let copied = daemon.cas.copy_for(blob, attr.vnode.0);
+        return copied.map_err(|error| (cas_errno(&error), error.to_string()));
+    }
+    link_over(daemon, blob, &own).map_err(|error| (errno_of(&error), error.to_string()))
 }
 
 /// A read-only fd of a blob's bytes in anonymous memory.

@@ -152,7 +152,7 @@ impl Daemon {
                 }
                 // The name by which readers open it, so that the first of them need not ask for it.
                 let blob = self.cas.hot_path(&sealed.hash);
-                let _ = fs::hard_link(&blob, crate::real_things::vnode_name(&blob, vnode));
+                let _ = fs::hard_link(&blob, vrift_cas::vnode_name(&blob, vnode.0));
                 if !sealed.adopted {
                     let _ = self.cas.remove_staging(workspace, vnode.0);
                 }

@@ -11,6 +11,9 @@ use vrift_manifest::{Content, VnodeNo};
 use vrift_protocol::Op;
 use zerocopy::byteorder::little_endian::{U32, U64};
 
+/// Pause before a file that the daemon holds for a moment is opened again.
+const LEASE_PAUSE_US: i64 = 200;
+
 /// Has the daemon make the real folder of a virtual directory.
 pub fn mirror(vnode: VnodeNo) -> Result<(), Errno> {
     let mut request = Request::new(Op::Mirror);
@@ -97,15 +100,29 @@ pub fn open_readable(attr: &Attr, flags: c_int) -> Result<c_int, Errno> {
             view::hot_path_into(&hash, attr.vnode, &mut path)?;
             // The blob's owner is the daemon's user, whatever the vnode's is: O_NOATIME could be refused.
             let flags = flags & !NOT_FOR_REAL & !libc::O_NOATIME;
-            match raw::open(path.as_c_str(), flags) {
+            let fd = match raw::open(path.as_c_str(), flags) {
                 Err(libc::ENOENT) => match materialise(attr.vnode, flags & libc::O_CLOEXEC != 0)? {
-                    Some(fd) => Ok(fd),
+                    Some(fd) => return Ok(fd),
                     None => raw::open(path.as_c_str(), flags)
                         .map_err(|errno| if errno == libc::ENOENT { libc::ESTALE } else { errno }),
                 },
                 Err(libc::EACCES) => open_by_daemon(attr.vnode, flags),
+                // With O_NONBLOCK: the daemon is about to give it to a writer.
+                Err(libc::EWOULDBLOCK) => {
+                    raw::sleep_us(LEASE_PAUSE_US);
+                    Err(libc::ESTALE)
+                }
                 result => result,
+            }?;
+            // Opened just before somebody began to write it: it must be the file that is written.
+            let is_sealed = view::read(|reader| {
+                reader.slot(attr.vnode).is_some_and(|slot| reader.content(slot) == Content::Sealed(hash))
+            });
+            if is_sealed == Ok(true) {
+                return Ok(fd);
             }
+            raw::close(fd);
+            Err(is_sealed.err().unwrap_or(libc::ESTALE))
         }
         // Staged files, fifos and other nodes have a real one in the staging folder.
         (_, Content::Staged | Content::None) => {
