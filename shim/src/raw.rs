@@ -101,6 +101,10 @@ pub fn has_xattr(fd: c_int, name: &CStr) -> bool {
     call!(SYS_fgetxattr, fd, name.as_ptr(), 0, 0usize).is_ok()
 }
 
+pub fn read(fd: c_int, to: &mut [u8]) -> Result<usize> {
+    call!(SYS_read, fd, to.as_mut_ptr(), to.len())
+}
+
 pub fn write(fd: c_int, bytes: &[u8]) {
     let _ = call!(SYS_write, fd, bytes.as_ptr(), bytes.len());
 }

@@ -51,7 +51,7 @@ symbols! {
     execve execveat fexecve execv execvp execvpe posix_spawn posix_spawnp
     posix_spawn_file_actions_addopen posix_spawn_file_actions_addchdir_np
     posix_spawn_file_actions_addfchdir_np posix_spawn_file_actions_destroy setenv
-    system popen dlopen dlmopen chroot umask
+    system popen pclose wordexp wordfree dlopen dlmopen dladdr dladdr1 dl_iterate_phdr chroot umask
     bind connect sendto sendmsg sendmmsg getsockname getpeername accept accept4
     recvfrom __recvfrom_chk recvmsg recvmmsg inotify_add_watch syscall
     setuid seteuid setreuid setresuid

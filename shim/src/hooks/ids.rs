@@ -7,7 +7,8 @@ use crate::{init, request, view};
 use core::ffi::c_int;
 use libc::uid_t;
 
-fn take_hold() {
+/// Before the change.
+pub fn take_hold() {
     if init::in_view() && view::index().is_ok() {
         view::home_device();
         request::stay_connected();

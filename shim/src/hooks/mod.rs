@@ -15,6 +15,7 @@ pub mod glob;
 pub mod ids;
 pub mod links;
 pub mod names;
+pub mod objects;
 pub mod open;
 pub mod open2;
 pub mod other;
@@ -32,6 +33,7 @@ pub mod temp;
 pub mod times;
 pub mod walk;
 pub mod watches;
+pub mod words;
 pub mod xattrs;
 
 use crate::raw::Errno;

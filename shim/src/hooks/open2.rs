@@ -5,6 +5,7 @@ use super::links::readlinkat;
 use super::open::{Opened, open_at};
 use crate::errno;
 use crate::fds;
+use crate::proc_links;
 use crate::raw::{self, Errno};
 use crate::resolve::{Place, resolve};
 use crate::text::{PathText, bytes_of};
@@ -91,6 +92,12 @@ unsafe fn open(dirfd: c_int, path: *const c_char, how: *const u8, len: usize) ->
         let fd = unsafe { raw::syscall(libc::SYS_openat2, args) }? as c_int;
         fds::forget(fd);
         return Ok(fd);
+    }
+    // SAFETY: by contract.
+    let name = unsafe { bytes_of(path) }.unwrap_or(b"");
+    if given.resolve & (RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS) != 0 && proc_links::vnode(name).is_some()
+    {
+        return Err(libc::ELOOP);
     }
     if given.resolve & RESOLVE_CACHED != 0 {
         // It may always say so, and the caller comes again without it.

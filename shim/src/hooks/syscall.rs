@@ -3,8 +3,8 @@
 
 use super::{CALLS_LISTED, listed, listed_call};
 use super::{
-    access, attrs, dir_read, exec, fd, links, names, open, open2, other, paths, refused, sockets, stat,
-    times, watches, xattrs,
+    access, attrs, dir_read, exec, fd, ids, links, names, open, open2, other, paths, refused, sockets, stat,
+    sync, times, watches, xattrs,
 };
 use crate::errno;
 use crate::fds::{self, FdKind};
@@ -165,6 +165,13 @@ calls! {
     SYS_recvmsg => sockets::recvmsg, 3;
     SYS_recvmmsg => sockets::recvmmsg, 5;
     SYS_inotify_add_watch => watches::inotify_add_watch, 3;
+    SYS_fsync => sync::fsync, 1;
+    SYS_fdatasync => sync::fdatasync, 1;
+    SYS_syncfs => sync::syncfs, 1;
+    SYS_sync => everything_synced, 0;
+    SYS_setuid => setuid, 1;
+    SYS_setreuid => setreuid, 2;
+    SYS_setresuid => setresuid, 3;
     SYS_name_to_handle_at => refused::name_to_handle_at, 5;
     SYS_open_by_handle_at => refused::open_by_handle_at, 3;
     SYS_fanotify_mark => refused::fanotify_mark, 5;
@@ -197,6 +204,34 @@ unsafe fn as_is(number: c_long, args: &[usize; 6]) -> c_long {
         Ok(value) => value as c_long,
         Err(errno) => errno::fail(errno).into(),
     }
+}
+
+/// The system call gives 0.
+unsafe fn everything_synced() -> c_int {
+    // SAFETY: sync(2) takes nothing.
+    unsafe { sync::sync() };
+    0
+}
+
+/// The system call is of this thread alone, the C library's function of the process.
+unsafe fn setuid(uid: usize) -> c_long {
+    ids::take_hold();
+    // SAFETY: takes no pointers.
+    unsafe { as_is(libc::SYS_setuid, &[uid, 0, 0, 0, 0, 0]) }
+}
+
+/// As above.
+unsafe fn setreuid(real: usize, uid: usize) -> c_long {
+    ids::take_hold();
+    // SAFETY: takes no pointers.
+    unsafe { as_is(libc::SYS_setreuid, &[real, uid, 0, 0, 0, 0]) }
+}
+
+/// As above.
+unsafe fn setresuid(real: usize, uid: usize, saved: usize) -> c_long {
+    ids::take_hold();
+    // SAFETY: takes no pointers.
+    unsafe { as_is(libc::SYS_setresuid, &[real, uid, saved, 0, 0, 0]) }
 }
 
 /// The system call has no flags.
