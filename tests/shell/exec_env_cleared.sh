@@ -19,7 +19,7 @@ checks() {
 view" 'a shell that unsets the variables'
     is "$(env -i A=1 B=2 /bin/sh -c 'echo $A$B')" 12 'the variables that are given arrive'
     helper exec_env
-    is "$(cat by_execve by_execle by_fexecve by_posix_spawn by_clearenv by_putenv by_environ | sort -u)" view \
+    is "$(cat by_execve by_execle by_fexecve by_posix_spawn by_clearenv by_putenv by_environ by_setenv by_unsetenv by_system by_popen by_number | sort -u)" view \
         'each way to start a program with another environment'
 }
 

@@ -3,6 +3,7 @@
 #include "tap.h"
 #include <fcntl.h>
 #include <spawn.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,12 +22,17 @@ static void start(void)
         _exit(posix_spawn(&pid, "/bin/sh", NULL, NULL, ARGV, EMPTY) || waitpid(pid, &status, 0) != pid || status);
     if (!strcmp(way, "clearenv") && clearenv() == 0) execv("/bin/sh", ARGV);
     if (!strcmp(way, "putenv") && putenv("LD_PRELOAD=") == 0) execv("/bin/sh", ARGV);
+    if (!strcmp(way, "setenv") && setenv("LD_PRELOAD", "", 1) == 0 && setenv("VRIFT_VIEW", "", 1) == 0) execvp("sh", ARGV);
+    if (!strcmp(way, "unsetenv") && unsetenv("LD_PRELOAD") == 0 && unsetenv("VRIFT_VIEW") == 0) execlp("sh", "sh", "-c", command, (char *)NULL);
+    if (!strcmp(way, "system") && clearenv() == 0) _exit(system(command));
+    if (!strcmp(way, "popen") && clearenv() == 0) _exit(pclose(popen(command, "r")));
+    if (!strcmp(way, "number") && clearenv() == 0) syscall(SYS_execve, "/bin/sh", ARGV, EMPTY);
     if (!strcmp(way, "environ") && (environ = (char **)EMPTY)) execv("/bin/sh", ARGV);
 }
 
 int main(void)
 {
-    const char *ways[] = {"execve", "execle", "fexecve", "posix_spawn", "clearenv", "putenv", "environ"};
+    const char *ways[] = {"execve", "execle", "fexecve", "posix_spawn", "clearenv", "putenv", "environ", "setenv", "unsetenv", "system", "popen", "number"};
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
         int status;
         snprintf(way, sizeof way, "%s", ways[i]);
