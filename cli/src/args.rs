@@ -47,6 +47,8 @@ pub enum Command {
     Sync(sync::Sync),
     State(state::State),
     Gc(gc::Gc),
+    Fsck(fsck::Fsck),
+    Scrub(fsck::Scrub),
     Daemon(daemon::Daemon),
     Doctor(doctor::Doctor),
     Completions(completions::Completions),

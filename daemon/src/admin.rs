@@ -177,6 +177,15 @@ fn answer(daemon: &Arc<Daemon>, request: &AdminRequest, tell: &Teller<'_>) -> Re
             let (size, fd) = crate::look::cat(daemon, find(daemon, target)?, &path.0)?;
             return Ok((AdminReply::File { size }, Some(fd)));
         }
+        AdminRequest::Check { rate_bytes, restart, metadata, heals } => {
+            let manner = crate::scrub::Manner {
+                rate_bytes: *rate_bytes,
+                restart: *restart,
+                metadata: *metadata,
+                heals: *heals,
+            };
+            AdminReply::Checked(crate::scrub::run(daemon, &manner, tell)?)
+        }
         AdminRequest::Collect { max_bytes } => {
             AdminReply::Collected(crate::gc::collect(daemon, *max_bytes, tell)?)
         }

@@ -13,10 +13,14 @@ pub struct Args {
     pub serve: bool,
     /// Where to report "ok" or why not.
     pub ready_fd: Option<i32>,
+    /// Look at the store and end.
+    pub fsck: bool,
+    /// With `fsck`: mend what can be mended.
+    pub repair: bool,
     pub help: bool,
 }
 
-pub const USAGE: &str = "usage: vriftd [--home DIR] [--foreground] [--ready-fd N]
+pub const USAGE: &str = "usage: vriftd [--home DIR] [--foreground] [--ready-fd N] [--fsck [--repair]]
 The daemon behind `vrift`; it is started when needed, `vrift daemon start` starts it by hand.";
 
 impl Args {
@@ -29,6 +33,8 @@ impl Args {
                     parsed.home = Some(args.next().ok_or("--home needs a folder")?.into());
                 }
                 Some("--foreground") => parsed.foreground = true,
+                Some("--fsck") => parsed.fsck = true,
+                Some("--repair") => parsed.repair = true,
                 Some("--serve") => parsed.serve = true,
                 Some("--ready-fd") => {
                     let value = args.next().ok_or("--ready-fd needs a number")?;

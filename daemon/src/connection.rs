@@ -154,6 +154,11 @@ impl Connection {
         self.drained.notify_all();
     }
 
+    /// The client is gone, or was dropped.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
     /// Waits until the client has taken most of what it was sent.
     fn wait_for_reader(&self) -> Result<(), Gone> {
         let queue = self.queue();

@@ -16,6 +16,7 @@ mod clock;
 mod codec;
 mod connection;
 mod daemon;
+mod damage;
 mod diff;
 mod doctor;
 mod executing;
@@ -23,6 +24,7 @@ mod export;
 mod flush;
 mod folders;
 mod fresh;
+mod fsck;
 mod gc;
 mod in_place;
 mod ingest;
@@ -36,6 +38,7 @@ mod record;
 mod recover;
 mod retry;
 mod run;
+mod scrub;
 mod sealing;
 mod serve;
 mod server;
@@ -90,6 +93,10 @@ fn run(args: &Args) -> Result<i32> {
         Some(home) => std::path::absolute(home).context("--home is not a path")?,
         None => vrift_protocol::locate::home_dir().context("cannot tell where the state folder is")?,
     };
+    if args.fsck {
+        fsck::run(&home, args.repair)?;
+        return Ok(0);
+    }
     if args.foreground || args.serve {
         let filter = EnvFilter::try_from_env("VRIFT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
         tracing_subscriber::fmt()

@@ -7,7 +7,7 @@ use crate::namespace::{Namespaces, Places, Workspace};
 use crate::record::{Change, Origin, Record};
 use crate::sealing::vnode_of_name;
 use anyhow::{Context, Result};
-use statefs_journal::{FileDevice, FormatOptions, Replay, Store, StoreError};
+use statefs_journal::{BlockDevice, FileDevice, FormatOptions, Replay, Store, StoreError};
 use std::collections::HashSet;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -17,12 +17,15 @@ use vrift_cas::{BlobHash, Cas};
 use vrift_manifest::{Content, Index, VnodeNo};
 use vrift_protocol::{counters::COUNTERS_LEN, names};
 
+/// Name of an index that is not published yet.
+pub const REPLAY_FILE: &str = "index.replay";
+
 /// While the journal is read the indexes are out of the readers' sight.
 struct OutOfSight<'a>(&'a Folders);
 
 impl Places for OutOfSight<'_> {
     fn index_path(&self, workspace: u32) -> PathBuf {
-        self.0.workspace_runtime(workspace).join("index.replay")
+        self.0.workspace_runtime(workspace).join(REPLAY_FILE)
     }
     fn home(&self) -> &Path {
         &self.0.home
@@ -37,9 +40,15 @@ pub fn open_store(folders: &Folders) -> Result<(Arc<Store>, Namespaces)> {
             .with_context(|| format!("cannot make the store {}", path.display()))?;
     }
     let device = FileDevice::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
+    replay_store(Arc::new(device), folders)
+        .with_context(|| format!("cannot open the store {}", path.display()))
+}
+
+/// Opens a store and builds the namespaces that it tells of, out of the readers' sight.
+pub fn replay_store(device: Arc<dyn BlockDevice>, folders: &Folders) -> Result<(Arc<Store>, Namespaces)> {
     let places = OutOfSight(folders);
     let mut spaces = Namespaces::default();
-    let store = Store::open(Arc::new(device), &mut |event| {
+    let store = Store::open(device, &mut |event| {
         let client = |error: &dyn std::fmt::Display| StoreError::Client(error.to_string());
         match event {
             Replay::Checkpoint { bytes, .. } => {
@@ -51,8 +60,7 @@ pub fn open_store(folders: &Folders) -> Result<(Arc<Store>, Namespaces)> {
             }
         }
         Ok(())
-    })
-    .with_context(|| format!("cannot open the store {}", path.display()))?;
+    })?;
     // An ingest that did not come to its end never happened.
     spaces.workspaces.retain(|_, workspace| workspace.base.is_some());
     Ok((Arc::new(store), spaces))

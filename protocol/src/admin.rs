@@ -101,6 +101,10 @@ pub enum AdminRequest {
     Stat { target: Target, path: PathBytes },
     /// The bytes of a file: the answer [`AdminReply::File`] carries an fd (SCM_RIGHTS).
     Cat { target: Target, path: PathBytes },
+    /// Reads all blobs back, from where the last such request was interrupted unless `restart`; `rate_bytes` a second
+    /// at most (0: no bound). With `metadata` superblocks and checkpoint, too; with `heals` damaged blobs are put back
+    /// where their bytes are found. Answer [`AdminReply::Checked`].
+    Check { rate_bytes: u64, restart: bool, metadata: bool, heals: bool },
     /// Removes content that nothing refers to, as long as store and hot tier together are larger than `max_bytes`
     /// (without it: all); answer [`AdminReply::Collected`].
     Collect { max_bytes: Option<u64> },
@@ -283,6 +287,33 @@ pub struct Collected {
     pub elapsed_ms: u64,
 }
 
+/// One thing in the store that is not as it should be.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Flaw {
+    pub what: String,
+    /// What a repair does about it.
+    pub remedy: Option<String>,
+    pub repaired: bool,
+    /// WORKSPACE:PATH of what it belongs to; the first few.
+    pub paths: Vec<PathBytes>,
+}
+
+/// What a check of the store found.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Checked {
+    /// Blobs whose bytes are right, and the sum of their lengths.
+    pub blobs: u64,
+    pub bytes: u64,
+    /// Records of the journal that were read.
+    pub records: u64,
+    pub flaws: Vec<Flaw>,
+    /// It went on where an earlier one was interrupted.
+    pub resumed: bool,
+    /// It came to the end.
+    pub complete: bool,
+    pub elapsed_ms: u64,
+}
+
 /// Exit codes of `cli.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Failure {
@@ -319,6 +350,7 @@ pub enum AdminReply {
     Exported(Exported),
     Collected(Collected),
     Worktree(Worktree),
+    Checked(Checked),
     /// What, where, and what to do next.
     Error {
         failure: Failure,

@@ -36,7 +36,8 @@ pub enum StoreError {
     /// A journal record that was synced is no longer readable. Nothing has been overwritten.
     #[error(
         "store: journal of epoch {epoch} is damaged at byte {offset}: expected record {expected}, \
-         which was synced (a later record says so), found no valid record"
+         which was synced (a later record says so), found no valid record; \
+         vrift fsck --repair ends the journal before it"
     )]
     JournalDamaged { epoch: Epoch, offset: u64, expected: Seq },
     /// A structure other than a journal record is damaged. Nothing has been overwritten.

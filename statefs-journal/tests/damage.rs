@@ -5,6 +5,7 @@ mod common;
 use std::sync::Arc;
 
 use common::{Records, checkpoint, content, memory, open, strings};
+use statefs_journal::device::OverlayDevice;
 use statefs_journal::layout::superblock::{CRC_AT, VERSION_AT};
 use statefs_journal::{
     BlobHash, BlockDevice, BlockNo, DevOffset, FormatOptions, Key, MemDevice, Store, StoreError,
@@ -233,4 +234,91 @@ fn survives(dev: Arc<MemDevice>, records: &Records, blobs: &[(BlobHash, &Vec<u8>
         }
         Err(_) => false,
     })
+}
+
+#[test]
+fn a_journal_damaged_in_the_middle_is_cut_by_the_repair_that_says_so_and_by_nothing_else() {
+    let dev = memory();
+    let (store, _) = open(dev.clone()).unwrap();
+    for i in 0..40 {
+        store.append(7, format!("record {i:02} {}", "x".repeat(200_000)).as_bytes()).unwrap();
+        store.sync().unwrap();
+    }
+    drop(store);
+    let sound = Store::fsck(&*dev, false).unwrap();
+    assert!(sound.findings.is_empty() && sound.records > 80, "{sound:?}");
+    for damaged in [0, 3, 11, 38] {
+        let copy = Arc::new(dev.fork());
+        flip(&copy, find(&copy, format!("record {damaged:02}").as_bytes()) + 1000, 4);
+        assert!(matches!(open(copy.clone()), Err(StoreError::JournalDamaged { .. })));
+        let seen = Store::fsck(&*copy, false).unwrap();
+        assert!(!seen.is_sound() && seen.findings[0].remedy.is_some(), "{seen:?}");
+        assert!(
+            matches!(open(copy.clone()), Err(StoreError::JournalDamaged { .. })),
+            "looking changes nothing"
+        );
+        assert!(Store::fsck(&*copy, true).unwrap().is_sound());
+        let (store, records) = open(copy.clone()).unwrap();
+        assert_eq!(records.len(), damaged);
+        store.append(7, b"after").unwrap();
+        store.sync().unwrap();
+        drop(store);
+        assert_eq!(open(copy.clone()).unwrap().1.len(), damaged + 1);
+        assert!(Store::fsck(&*copy, false).unwrap().findings.is_empty());
+    }
+}
+
+#[test]
+fn fsck_names_damaged_superblocks_and_checkpoints() {
+    let dev = memory();
+    let (store, mut records) = open(dev.clone()).unwrap();
+    records.push(b"kept in the checkpoint".to_vec());
+    checkpoint(&store, &records).unwrap();
+    drop(store);
+    let copy = Arc::new(dev.fork());
+    flip(&copy, 50, 1);
+    let seen = Store::fsck(&*copy, false).unwrap();
+    assert_eq!((seen.findings.len(), seen.is_sound()), (1, false));
+    assert!(Store::fsck(&*copy, true).unwrap().is_sound());
+    assert!(Store::fsck(&*copy, false).unwrap().findings.is_empty());
+    let copy = Arc::new(dev.fork());
+    flip(&copy, find(&copy, b"kept in the"), 1);
+    for repairs in [false, true] {
+        let seen = Store::fsck(&*copy, repairs).unwrap();
+        assert_eq!((seen.findings.len(), seen.is_sound(), &seen.findings[0].remedy), (1, false, &None));
+    }
+}
+
+#[test]
+fn a_damaged_blob_is_healed_to_another_place() {
+    let dev = memory();
+    let (store, _) = open(dev.clone()).unwrap();
+    for (seed, len) in [(1, 100), (2, 5000), (3, 300_000)] {
+        let (hash, bytes) = content(seed, len);
+        store.put_blob(&hash, &bytes).unwrap();
+        store.sync().unwrap();
+        flip(&dev, find(&dev, &bytes[..50]) + 20, 128);
+        assert!(matches!(store.verify_blob(&hash), Err(StoreError::BlobMismatch { .. })));
+        assert!(matches!(store.heal_blob(&hash, &bytes[1..]), Err(StoreError::SourceMismatch { .. })));
+        store.heal_blob(&hash, &bytes).unwrap();
+        assert_eq!(store.verify_blob(&hash).unwrap(), len as u64);
+    }
+    store.sync().unwrap();
+    drop(store);
+    let (store, _) = open(dev.clone()).unwrap();
+    assert_eq!(store.blobs_after(None).len(), 3);
+    store.blobs_after(None).iter().for_each(|hash| _ = store.verify_blob(hash).unwrap());
+    // Looking at it through an overlay leaves the device as it is.
+    drop(store);
+    let before = dev.fork();
+    let (store, _) = open(Arc::new(OverlayDevice::new(dev.clone()))).unwrap();
+    store.append(7, b"nowhere").unwrap();
+    store.sync().unwrap();
+    drop(store);
+    for block in dev.written_blocks() {
+        let (mut now, mut then) = ([0; BLOCK], [0; BLOCK]);
+        dev.read_at(BlockNo(block).offset(), &mut now).unwrap();
+        before.read_at(BlockNo(block).offset(), &mut then).unwrap();
+        assert!(now == then, "block {block}");
+    }
 }

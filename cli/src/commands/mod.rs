@@ -8,6 +8,7 @@ pub mod diff;
 pub mod doctor;
 pub mod env;
 pub mod export;
+pub mod fsck;
 pub mod gc;
 pub mod host;
 pub mod ingest;
@@ -42,6 +43,8 @@ pub fn run(cli: Cli) -> Result<u8> {
         Some(Command::State(args)) => args.run(quiet),
         Some(Command::Export(args)) => args.run(quiet),
         Some(Command::Sync(args)) => args.run(quiet),
+        Some(Command::Fsck(args)) => args.run(quiet),
+        Some(Command::Scrub(args)) => args.run(quiet),
         Some(Command::Gc(args)) => args.run(quiet),
         Some(Command::Daemon(args)) => args.run(quiet),
         Some(Command::Doctor(args)) => args.run(quiet),

@@ -52,6 +52,10 @@ impl Image {
         }
     }
 
+    pub(crate) fn holds(&self, block: u64) -> bool {
+        self.blocks.contains_key(&block)
+    }
+
     /// Numbers of the blocks that were ever written.
     pub(crate) fn written_blocks(&self) -> Vec<u64> {
         self.blocks.keys().copied().collect()

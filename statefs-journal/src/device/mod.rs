@@ -7,10 +7,12 @@ use crate::types::DevOffset;
 pub mod fault;
 mod file;
 mod mem;
+mod overlay;
 
 pub use fault::{CrashUnit, Fault, FaultDevice, Op};
 pub use file::FileDevice;
 pub use mem::MemDevice;
+pub use overlay::OverlayDevice;
 
 /// A device that keeps bytes. The engine reads and writes whole blocks at block offsets only.
 ///

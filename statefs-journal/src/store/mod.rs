@@ -5,9 +5,11 @@ mod blobs;
 mod checkpoint;
 mod collect;
 mod format;
+mod fsck;
 mod open;
 mod put;
 mod recover;
+mod scrub;
 mod state;
 mod sync;
 
@@ -28,6 +30,7 @@ use crate::types::{BlobHash, Epoch, Seq, StoreId};
 
 pub use collect::{Collection, Swept};
 pub use format::FormatOptions;
+pub use fsck::{Finding, Fsck};
 
 /// What [`Store::open`] delivers, in this order: the checkpoint if there is one, then each record.
 pub enum Replay<'a> {

@@ -73,7 +73,7 @@ impl Store {
 }
 
 /// The superblock in charge, and the slots that do not hold it.
-fn choose(dev: &dyn BlockDevice) -> Result<(Superblock, Vec<u64>), StoreError> {
+pub(super) fn choose(dev: &dyn BlockDevice) -> Result<(Superblock, Vec<u64>), StoreError> {
     if dev.is_empty() {
         return Err(StoreError::Empty);
     }
@@ -119,7 +119,11 @@ fn reason(slot: &Slot) -> String {
     }
 }
 
-fn repair(dev: &dyn BlockDevice, superblock: &Superblock, stale: &[u64]) -> Result<(), StoreError> {
+pub(super) fn repair(
+    dev: &dyn BlockDevice,
+    superblock: &Superblock,
+    stale: &[u64],
+) -> Result<(), StoreError> {
     for slot in stale {
         tracing::warn!(block = slot, generation = superblock.generation, "store: repairing a superblock");
         let offset = BlockNo(*slot).offset();

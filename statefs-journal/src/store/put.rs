@@ -94,7 +94,7 @@ impl Store {
         Ok(true)
     }
 
-    fn allocate_blob(&self, core: &mut Core, len_bytes: u64) -> Result<Extent, StoreError> {
+    pub(super) fn allocate_blob(&self, core: &mut Core, len_bytes: u64) -> Result<Extent, StoreError> {
         let extent = core.alloc.allocate(&*self.dev, blocks_for(len_bytes), Purpose::Blob, "a blob")?;
         // So that writing what was promised to the caller cannot fail for want of space.
         if self.dev.reserve(extent.start.offset(), extent.len_bytes()).is_err() {
@@ -138,7 +138,7 @@ impl Store {
         outcome.map(|new| (new, core.unsynced_blob_bytes))
     }
 
-    fn write_extent(
+    pub(super) fn write_extent(
         &self,
         hash: &BlobHash,
         source: &mut dyn Read,

@@ -1,0 +1,119 @@
+//! Blobs whose bytes have gone bad: which paths they belong to, and where the right bytes still are.
+
+use crate::namespace::{Namespaces, Workspace};
+use crate::walk::os;
+use statefs_journal::{BlobHash, Store};
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use vrift_protocol::admin::{Flaw, PathBytes};
+
+/// Paths that are named for one blob.
+const PATHS_MAX: usize = 16;
+
+/// Where a blob lies in the hot tier, whether it does or not.
+fn hot_path(home: &Path, hash: &BlobHash) -> PathBuf {
+    let name = hash.to_string();
+    home.join("hot").join(&name[..2]).join(name)
+}
+
+/// A path of a workspace that has some content.
+struct Owner {
+    workspace: String,
+    /// Relative to the view.
+    path: Vec<u8>,
+    /// In the real directory, which may hold the same bytes.
+    real: PathBuf,
+}
+
+fn owners(spaces: &Namespaces, hash: &BlobHash) -> Vec<Owner> {
+    let mut found = Vec::new();
+    for workspace in spaces.workspaces.values() {
+        workspace.index.vnodes(&mut |vnode| {
+            if found.len() < PATHS_MAX && workspace.sealed_hash(vnode) == Some(hash.0) {
+                let path = workspace.index.path_of(vnode).unwrap_or_default();
+                let real = Path::new(os(&workspace.view)).join(os(path.strip_prefix(b"/").unwrap_or(&path)));
+                found.push(Owner { workspace: workspace.name.clone(), path, real });
+            }
+        });
+    }
+    found
+}
+
+fn names(owners: &[Owner], spaces: &Namespaces, hash: &BlobHash) -> Vec<PathBytes> {
+    let of_owner =
+        |owner: &Owner| PathBytes([owner.workspace.as_bytes(), b":", owner.path.as_slice()].concat());
+    let is_base = |workspace: &&Workspace| workspace.base == Some(hash.0);
+    let tables = spaces.workspaces.values().filter(is_base);
+    let of_table =
+        |workspace: &Workspace| PathBytes(format!("{}: what it took in last", workspace.name).into_bytes());
+    owners.iter().map(of_owner).chain(tables.map(of_table)).collect()
+}
+
+/// The right bytes, if a file has them. Reads no more than they are long.
+fn bytes_of(path: &Path, hash: &BlobHash, len_bytes: u64) -> Option<Vec<u8>> {
+    let file = File::open(path).ok()?;
+    if !file.metadata().is_ok_and(|meta| meta.is_file() && meta.len() == len_bytes) {
+        return None;
+    }
+    let mut bytes = Vec::new();
+    file.take(len_bytes + 1).read_to_end(&mut bytes).ok()?;
+    (BlobHash::of(&bytes) == *hash).then_some(bytes)
+}
+
+/// Names a damaged blob's paths; with `heals`, puts it back from the hot tier or a real file that has its bytes.
+pub fn judge(store: &Store, home: &Path, spaces: &Namespaces, hash: &BlobHash, heals: bool) -> Flaw {
+    let owners = owners(spaces, hash);
+    let len_bytes = store.blob_len(hash).unwrap_or(0);
+    let hot = hot_path(home, hash);
+    let sources = std::iter::once(&hot).chain(owners.iter().map(|owner| &owner.real));
+    let mut flaw = Flaw {
+        what: format!("blob {hash} of {len_bytes} bytes is damaged"),
+        remedy: None,
+        repaired: false,
+        paths: names(&owners, spaces, hash),
+    };
+    for source in sources {
+        let Some(bytes) = bytes_of(source, hash, len_bytes) else { continue };
+        flaw.remedy = Some(format!("{} has its bytes", source.display()));
+        if heals {
+            match store.heal_blob(hash, &bytes) {
+                Ok(()) => flaw.repaired = true,
+                Err(error) => flaw.remedy = Some(format!("it cannot be written again: {error}")),
+            }
+        }
+        break;
+    }
+    flaw
+}
+
+/// Content that a workspace refers to and that is neither in the store nor in the hot tier.
+pub fn missing(store: &Store, home: &Path, spaces: &Namespaces) -> Vec<Flaw> {
+    let mut missing: HashMap<BlobHash, Vec<PathBytes>> = HashMap::new();
+    for workspace in spaces.workspaces.values() {
+        let mut check = |hash: BlobHash, path: Vec<u8>| {
+            if !store.has_blob(&hash) && !hot_path(home, &hash).exists() {
+                let paths = missing.entry(hash).or_default();
+                if paths.len() < PATHS_MAX {
+                    paths.push(PathBytes([workspace.name.as_bytes(), b":", path.as_slice()].concat()));
+                }
+            }
+        };
+        workspace.index.vnodes(&mut |vnode| {
+            if let Some(hash) = workspace.sealed_hash(vnode) {
+                check(BlobHash(hash), workspace.index.path_of(vnode).unwrap_or_default());
+            }
+        });
+        if let Some(base) = workspace.base {
+            check(BlobHash(base), b" what it took in last".to_vec());
+        }
+    }
+    let flaw = |(hash, paths): (BlobHash, Vec<PathBytes>)| Flaw {
+        what: format!("content {hash} is not there"),
+        remedy: None,
+        repaired: false,
+        paths,
+    };
+    missing.into_iter().map(flaw).collect()
+}

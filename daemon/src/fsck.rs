@@ -1,0 +1,89 @@
+//! `vriftd --fsck`: a look at a store that no daemon serves. Prints one JSON document.
+
+use crate::folders::Folders;
+use crate::{damage, recover};
+use anyhow::{Context, Result};
+use statefs_journal::device::OverlayDevice;
+use statefs_journal::{BlockDevice, FileDevice, Fsck, Store, StoreError};
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+use vrift_protocol::admin::{Checked, Flaw};
+use vrift_protocol::names;
+
+/// Checks everything, with `repairs` also mends what can be mended. Without it nothing is changed.
+///
+/// # Errors
+/// What keeps it from telling what the store holds.
+pub fn run(home: &Path, repairs: bool) -> Result<()> {
+    let started = Instant::now();
+    let folders = Folders::prepare(home).context("cannot use the state folder")?;
+    crate::serve::refuse_second(&folders)?;
+    let path = folders.in_home(names::STORE_FILE);
+    let device = FileDevice::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
+    let mut checked = Checked { complete: true, ..Checked::default() };
+    let found = Store::fsck(&device, repairs).with_context(|| format!("{}", path.display()))?;
+    let opens = found.findings.iter().all(|finding| finding.repaired || finding.remedy.is_some());
+    note(&mut checked, &found);
+    // What was not mended keeps the journal from being read to its end: the rest cannot be told.
+    if found.is_sound() || (opens && !repairs && only_superblocks(&found)) {
+        let device: Arc<dyn BlockDevice> = Arc::new(device);
+        let device = if repairs { device } else { Arc::new(OverlayDevice::new(device)) };
+        check_content(device, &folders, repairs, &mut checked)
+            .with_context(|| format!("{}", path.display()))?;
+    } else {
+        checked.complete = false;
+    }
+    checked.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    println!("{}", serde_json::to_string(&checked)?);
+    Ok(())
+}
+
+/// One bad superblock does not keep the store from being read.
+fn only_superblocks(found: &Fsck) -> bool {
+    found.findings.iter().all(|finding| finding.what.starts_with("superblock"))
+}
+
+/// What the engine found, as it goes over the wire.
+pub fn note(checked: &mut Checked, found: &Fsck) {
+    checked.records = found.records;
+    checked.flaws.extend(found.findings.iter().map(|finding| Flaw {
+        what: finding.what.clone(),
+        remedy: finding.remedy.map(str::to_string),
+        repaired: finding.repaired,
+        paths: Vec::new(),
+    }));
+}
+
+fn check_content(
+    device: Arc<dyn BlockDevice>,
+    folders: &Folders,
+    repairs: bool,
+    checked: &mut Checked,
+) -> Result<()> {
+    let (store, spaces) = recover::replay_store(device, folders)?;
+    for hash in store.blobs_after(None) {
+        match store.verify_blob(&hash) {
+            Ok(bytes) => {
+                checked.blobs += 1;
+                checked.bytes += bytes;
+            }
+            Err(StoreError::BlobMismatch { .. } | StoreError::Io { .. } | StoreError::Truncated { .. }) => {
+                checked.flaws.push(damage::judge(&store, &folders.home, &spaces, &hash, repairs));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    checked.flaws.extend(damage::missing(&store, &folders.home, &spaces));
+    if repairs {
+        store.sync()?;
+    }
+    // Indexes that nobody is going to serve.
+    let ids: Vec<u32> = spaces.workspaces.keys().copied().collect();
+    drop(spaces);
+    for id in ids {
+        let _ = fs::remove_file(folders.workspace_runtime(id).join(recover::REPLAY_FILE));
+    }
+    Ok(())
+}
