@@ -49,6 +49,18 @@ own_project() {
         answer='env/bin/python3 -B -m grid'
         wanted=$(printf 'one 7\ntwo 1')
         ;;
+    npm)
+        export npm_config_offline=true npm_config_audit=false npm_config_fund=false npm_config_update_notifier=false
+        # Its cache and logs, which have times in their names.
+        export npm_config_cache=$T/npm-cache
+        build='npm install --loglevel=error && npm ls'
+        test='npm test && npx greet 20 && npm pack --silent -w greet && npm ci --loglevel=error && npm rebuild'
+        remake='make -s -C addon'
+        header=addon/hands.c
+        volatile='^$'
+        answer='node -p "require(\".\").faces().join()"'
+        wanted='0,30,60,90,120,150,180,150,120,90,60,30'
+        ;;
     git | tools | editors | compilers)
         source=$REAL_HERE/../../examples/reckon
         build="bash '$REAL_HERE/scripts/$1.sh'"

@@ -31,14 +31,17 @@ const NEEDED: [(&str, &str); 21] = [
     ("rsync", "rsync"),
     ("vim", "vim"),
     ("nano", "nano"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
 ];
 
 /// A file that must be there, and the package that brings it: another Python may come first on the path.
-const NEEDED_FILES: [(&str, &str); 4] = [
+const NEEDED_FILES: [(&str, &str); 5] = [
     ("/usr/bin/python3", "python3"),
     ("/usr/bin/python3-config", "python3-dev"),
     ("/usr/lib/python3/dist-packages/setuptools", "python3-setuptools"),
     ("/usr/lib/python3/dist-packages/wheel", "python3-wheel"),
+    ("/usr/include/node/node_api.h", "libnode-dev"),
 ];
 
 /// Installs what is missing when that is allowed; otherwise names the line that does.
