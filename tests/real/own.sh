@@ -49,6 +49,20 @@ own_project() {
         answer='env/bin/python3 -B -m grid'
         wanted=$(printf 'one 7\ntwo 1')
         ;;
+    debian)
+        # A Debian package: debhelper, fakeroot with a preload library of its own, file owners that are not real.
+        build='cd greeting-1.0 && dpkg-buildpackage -us -uc -b -rfakeroot'
+        test='dpkg-deb -c greeting_*.deb | grep -q "rwxr-sr-x games/games .*/usr/bin/greeting" &&
+            dpkg-deb -x greeting_*.deb root && dpkg-deb -x libgreeting1_*.deb root &&
+            fakeroot sh -ec "mkdir own; chown 1:2 own; test \$(stat -c %u:%g own) = 1:2; tar c --mtime=@0 -f own.tar own" &&
+            tar tvf own.tar | grep daemon/bin'
+        remake='make -C greeting-1.0'
+        header=greeting-1.0/words.c
+        # The time of the build and the environment.
+        volatile='\.(buildinfo|changes)$'
+        answer='LD_LIBRARY_PATH=greeting-1.0 greeting-1.0/greeting'
+        wanted='hello from the package'
+        ;;
     npm)
         export npm_config_offline=true npm_config_audit=false npm_config_fund=false npm_config_update_notifier=false
         # Its cache and logs, which have times in their names.

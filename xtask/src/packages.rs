@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::process;
 
 /// A program that must be on the path, and the package that brings it.
-const NEEDED: [(&str, &str); 21] = [
+const NEEDED: [(&str, &str); 23] = [
     ("gcc", "gcc"),
     ("make", "make"),
     ("git", "git"),
@@ -33,6 +33,8 @@ const NEEDED: [(&str, &str); 21] = [
     ("nano", "nano"),
     ("node", "nodejs"),
     ("npm", "npm"),
+    ("dh", "debhelper"),
+    ("fakeroot", "fakeroot"),
 ];
 
 /// A file that must be there, and the package that brings it: another Python may come first on the path.
