@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::process;
 
 /// A program that must be on the path, and the package that brings it.
-const NEEDED: [(&str, &str); 23] = [
+const NEEDED: &[(&str, &str)] = &[
     ("gcc", "gcc"),
     ("make", "make"),
     ("git", "git"),
@@ -38,7 +38,7 @@ const NEEDED: [(&str, &str); 23] = [
 ];
 
 /// A file that must be there, and the package that brings it: another Python may come first on the path.
-const NEEDED_FILES: [(&str, &str); 5] = [
+const NEEDED_FILES: &[(&str, &str)] = &[
     ("/usr/bin/python3", "python3"),
     ("/usr/bin/python3-config", "python3-dev"),
     ("/usr/lib/python3/dist-packages/setuptools", "python3-setuptools"),
