@@ -7,8 +7,10 @@
 
 mod builds;
 mod calls;
+mod large;
 mod machine;
 mod memory;
+mod names;
 mod playground;
 mod report;
 mod trees;
@@ -28,7 +30,7 @@ struct Args {
     /// Pairs of runs for each number
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pairs: u32,
-    /// Only these groups of measurements: calls, builds, trees, memory
+    /// Only these groups of measurements: calls, names, large, builds, trees, memory
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Also write machine and rows as JSON
@@ -41,8 +43,10 @@ struct Args {
 
 type Group = (&'static str, fn(&Playground, u32) -> Result<Vec<Row>>);
 
-const GROUPS: [Group; 4] = [
+const GROUPS: [Group; 6] = [
     ("calls", calls::measure),
+    ("names", names::measure),
+    ("large", large::measure),
     ("builds", builds::measure),
     ("trees", trees::measure),
     ("memory", memory::measure),
@@ -51,7 +55,7 @@ const GROUPS: [Group; 4] = [
 fn main() -> Result<()> {
     let args = Args::parse();
     if let Some(unknown) = args.only.iter().find(|name| !GROUPS.iter().any(|(known, _)| known == name)) {
-        bail!("there is no group `{unknown}`; there are calls, builds, trees and memory");
+        bail!("there is no group `{unknown}`; there are calls, names, large, builds, trees and memory");
     }
     let machine = machine::describe(&args.dir);
     println!("{machine}");
