@@ -20,6 +20,7 @@ pub fn run(daemon: &Daemon) {
     let mut complained = false;
     loop {
         std::thread::sleep(PAUSE);
+        daemon.remove_leftovers();
         let flushed = if daemon.cas.pending() == 0 { Ok(()) } else { daemon.flush() };
         let written = flushed
             .map_err(|error| error.to_string())
@@ -77,7 +78,8 @@ impl Daemon {
         }
     }
 
-    fn forget_unreferenced(&self) {
+    /// Gives back the space of sealed blobs that nothing refers to any more and the store does not have.
+    pub fn forget_unreferenced(&self) {
         // Sealing refers to a blob and queues it under this lock: none is missed.
         let spaces = self.spaces();
         let mut unreferenced: HashSet<BlobHash> = self.cas.unstored_hashes().into_iter().collect();

@@ -210,14 +210,25 @@ fn stage<'a>(
     let path = daemon.folders.staging(call.workspace, attr.vnode.0);
     if keep == Some(0) {
         make_file(&path)?;
-    } else if attr.size <= QUICK_COPY_LEN {
-        copy_up(daemon, call.workspace, attr.vnode.0, &hash, attr)?;
     } else if !call.may_wait {
-        return Ok(Staging::NeedsWorker);
+        if attr.size > QUICK_COPY_LEN {
+            return Ok(Staging::NeedsWorker);
+        }
+        match copy_up(daemon, call.workspace, attr.vnode.0, &hash, attr) {
+            // To make room may take a while.
+            Err(Errno::ENOSPC) => return Ok(Staging::NeedsWorker),
+            copied => copied?,
+        }
     } else {
         drop(spaces);
         let beside = daemon.unique_staging();
-        copy_up(daemon, call.workspace, beside, &hash, attr)?;
+        match copy_up(daemon, call.workspace, beside, &hash, attr) {
+            Err(Errno::ENOSPC) => {
+                daemon.forget_unreferenced();
+                copy_up(daemon, call.workspace, beside, &hash, attr)?;
+            }
+            copied => copied?,
+        }
         let beside = daemon.folders.staging(call.workspace, beside);
         spaces = daemon.spaces();
         let now = spaces.get(call.workspace)?.index.attr(attr.vnode);

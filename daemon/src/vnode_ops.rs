@@ -73,7 +73,10 @@ pub fn serve(
         may_wait: false,
     };
     match run(daemon, &call) {
-        Attempt::Answered(answer) => connection.reply(&header, answer),
+        Attempt::Answered(answer) => {
+            connection.reply(&header, answer);
+            daemon.remove_leftovers();
+        }
         Attempt::Bytes(bytes) => connection.reply_data(&header, bytes),
         Attempt::NeedsWorker => {
             call.may_wait = true;
@@ -273,19 +276,22 @@ fn drop_unstored(daemon: &Daemon, spaces: &Spaces<'_>, unlinked: &Unlinked) {
     }
 }
 
-/// Removes the real file of a vnode that is no sealed one. Open fds keep what they have, as on any file system.
+/// Removes the real file of a fifo, a socket or a device node.
 fn remove_real(daemon: &Daemon, workspace: u32, vnode: VnodeNo) {
     let _ = fs::remove_file(daemon.folders.staging(workspace, vnode.0));
     crate::sockets::remove(daemon, workspace, vnode);
 }
 
-/// Removes the real things of vnodes that are gone.
+/// Removes the real things of vnodes that are gone; staging files when the client has its answer. Open fds keep what
+/// they have, as on any file system.
 pub fn tidy(daemon: &Daemon, workspace: u32, applied: &Applied) {
-    let file = |unlinked: &Unlinked| {
-        // Sealed bytes are the store's.
-        if unlinked.last && !matches!(unlinked.content, Content::Sealed(_)) {
-            remove_real(daemon, workspace, unlinked.vnode);
+    let file = |unlinked: &Unlinked| match unlinked.content {
+        Content::Staged if unlinked.last => {
+            daemon.leftovers().push(daemon.folders.staging(workspace, unlinked.vnode.0));
         }
+        Content::None if unlinked.last => remove_real(daemon, workspace, unlinked.vnode),
+        // Another name is left, or the bytes are the store's.
+        _ => {}
     };
     let dir = |vnode: VnodeNo| {
         let mirror = daemon.folders.mirror(workspace, vnode.0);
