@@ -42,6 +42,7 @@ mod scrub;
 mod sealing;
 mod serve;
 mod server;
+mod set_id;
 mod sockets;
 mod state;
 mod supervise;

@@ -73,6 +73,7 @@ fn create(daemon: &Daemon, call: &Call, mut spaces: Spaces<'_>) -> Answer {
     let stat = fstat(&fd)?;
     let now_ns = stat.st_mtime * 1_000_000_000 + stat.st_mtime_nsec;
     let new = call.new_vnode(S_IFREG, Content::Staged, now_ns);
+    crate::set_id::carry(&path, new.mode)?;
     let change = Change::Make { at: vnode, dir: call.dir(), name: &call.name, new, now_ns };
     match daemon.commit(&mut spaces, call.workspace, call.origin, &change) {
         Ok(_) => {
@@ -269,6 +270,7 @@ fn become_staged(
     emptied: bool,
 ) -> Result<(), Errno> {
     let now_ns = if emptied { daemon.clock.now_ns() } else { 0 };
+    crate::set_id::carry(path, attr.mode)?;
     let change = Change::SetContent {
         vnode: attr.vnode,
         content: Content::Staged,

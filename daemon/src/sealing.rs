@@ -35,11 +35,12 @@ pub enum SealOutcome {
     Gone,
 }
 
-/// Times of a staging file, in nanoseconds since 1970, that sealing must not lose.
+/// Times of a staging file, in nanoseconds since 1970, and its mode, that sealing must not lose.
 #[derive(Clone, Copy)]
 struct KernelTimes {
     atime_ns: i64,
     ctime_ns: i64,
+    mode: u32,
 }
 
 /// The kernel's messages about staging files.
@@ -97,6 +98,7 @@ impl Daemon {
         let times = fs::symlink_metadata(&path).ok().map(|stat| KernelTimes {
             atime_ns: stat.atime() * 1_000_000_000 + stat.atime_nsec(),
             ctime_ns: stat.ctime() * 1_000_000_000 + stat.ctime_nsec(),
+            mode: stat.mode(),
         });
         let outcome = match self.cas.prepare_seal(workspace, vnode.0) {
             Ok(PrepareOutcome::Prepared(prepared)) => self.adopt(workspace, vnode, prepared, times),
@@ -139,6 +141,10 @@ impl Daemon {
         // As long as it was staged, the time of the last read was the staging file's.
         if let Some(times) = times.filter(|times| times.atime_ns != attr.atime_ns) {
             let set = SetAttr { atime_ns: Some(times.atime_ns), ..SetAttr::default() };
+            self.commit(&mut spaces, workspace, Origin::default(), &Change::SetAttr { vnode, set })?;
+        }
+        if let Some(mode) = times.and_then(|times| crate::set_id::left(attr.mode, times.mode)) {
+            let set = SetAttr { mode: Some(mode), ..SetAttr::default() };
             self.commit(&mut spaces, workspace, Origin::default(), &Change::SetAttr { vnode, set })?;
         }
         let is_new = !self.store.has_blob(&sealed.hash) && !self.cas.hot_path(&sealed.hash).exists();

@@ -79,6 +79,7 @@ pub fn link(daemon: &Daemon, call: &Call) -> Result<VnodeNo, Errno> {
     fs::rename(&from, &to).map_err(|error| crate::namespace::errno_of(&error))?;
     let named = fs::set_permissions(&to, fs::Permissions::from_mode(0o600))
         .map_err(|error| crate::namespace::errno_of(&error))
+        .and_then(|()| crate::set_id::carry(&to, new.mode))
         .and_then(|()| daemon.commit(&mut spaces, call.workspace, call.origin, &change));
     match named {
         Ok(_) => Ok(at),

@@ -362,6 +362,9 @@ fn set_attr_now(daemon: &Daemon, call: &Call, spaces: &mut Spaces<'_>) -> Result
         mtime_ns,
         ctime_ns: Some(now_ns),
     };
+    if let (Content::Staged, Some(mode)) = (attr.content, attrs.mode) {
+        crate::set_id::carry(&daemon.folders.staging(call.workspace, call.vnode().0), mode)?;
+    }
     let change = Change::SetAttr { vnode: call.vnode(), set: attrs };
     daemon.commit(spaces, call.workspace, call.origin, &change).map(drop)
 }

@@ -186,6 +186,9 @@ pub fn enter(vnode: VnodeNo) -> Result<(), Errno> {
 /// Takes size, blocks and times from the file that holds a staged vnode's bytes.
 pub fn overlay(attr: &mut Attr, stat: &libc::stat) {
     let ns = |seconds: i64, ns: i64| seconds.saturating_mul(1_000_000_000).saturating_add(ns);
+    // The kernel takes set-ID bits away from the staging file, which carries the vnode's.
+    const SET_ID: u32 = libc::S_ISUID | libc::S_ISGID;
+    attr.mode &= !SET_ID | stat.st_mode & SET_ID;
     attr.size = stat.st_size as u64;
     attr.blocks = stat.st_blocks as u64;
     let changed = ns(stat.st_ctime, stat.st_ctime_nsec).max(attr.times_ns[2]);
