@@ -37,6 +37,8 @@ struct Frame {
 pub struct Connection {
     pub id: u64,
     pub socket: OwnedFd,
+    /// The peer has the daemon's user id. Others work on files alone.
+    pub is_own_user: bool,
     pub greeting: OnceLock<Greeting>,
     /// An admin request of this connection is being worked on.
     pub busy: AtomicBool,
@@ -55,10 +57,11 @@ pub struct Connection {
 pub struct Gone;
 
 impl Connection {
-    pub fn new(id: u64, socket: OwnedFd, epoll: Arc<Epoll>) -> Connection {
+    pub fn new(id: u64, socket: OwnedFd, is_own_user: bool, epoll: Arc<Epoll>) -> Connection {
         Connection {
             id,
             socket,
+            is_own_user,
             greeting: OnceLock::new(),
             busy: AtomicBool::new(false),
             run: Mutex::new(None),

@@ -2,18 +2,19 @@
 //! root and became another user cannot look into the state folder any more.
 
 use crate::daemon::Daemon;
-use crate::namespace::Places;
 use crate::real_things::{materialise, mirror};
 use crate::vnode_ops::{Answer, Call};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
+use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use vrift_cas::{BlobHash, vnode_name};
 use vrift_manifest::Content;
 use vrift_manifest::types::{S_IFDIR, S_IFLNK, S_IFMT};
-use vrift_protocol::VnodeReply;
+use vrift_protocol::{VnodeReply, names};
 
 const KEPT: OFlag = OFlag::O_PATH.union(OFlag::O_DIRECTORY).union(OFlag::O_NONBLOCK).union(OFlag::O_DIRECT);
 
@@ -23,10 +24,19 @@ pub fn open_real(daemon: &Daemon, call: &Call) -> Answer {
     let vnode = call.vnode();
     let flags = OFlag::from_bits_truncate(call.request.flags.get().cast_signed()) & KEPT;
     if vnode.0 == 0 {
-        return Ok((
-            VnodeReply::default(),
-            Some(opened(&daemon.folders.index_path(call.workspace), OFlag::empty())?),
-        ));
+        let runtime = daemon.folders.workspace_runtime(call.workspace);
+        let fd = match std::str::from_utf8(&call.name) {
+            Ok(names::INDEX_FILE) => opened(&runtime.join(names::INDEX_FILE), OFlag::O_RDONLY),
+            Ok(names::COUNTERS_FILE) => opened(&runtime.join(names::COUNTERS_FILE), OFlag::O_RDWR),
+            Ok("home") => opened(&daemon.folders.home, OFlag::O_PATH),
+            _ => Err(Errno::EINVAL),
+        };
+        return reply(call, fd);
+    }
+    if !call.name.is_empty() {
+        let link = daemon.folders.mirror(call.workspace, vnode.0).join(OsStr::from_bytes(&call.name));
+        let is_one = !call.name.contains(&b'/') && !matches!(&call.name[..], b"." | b"..");
+        return reply(call, if is_one { opened(&link, OFlag::O_PATH) } else { Err(Errno::EINVAL) });
     }
     let attr = daemon.spaces().get(call.workspace)?.index.attr(vnode).ok_or(Errno::ESTALE)?;
     let staging = || daemon.folders.staging(call.workspace, vnode.0);

@@ -11,10 +11,11 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, listen, socket};
+use nix::unistd::geteuid;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Seek, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -172,6 +173,10 @@ fn listen_at(path: &Path) -> Result<OwnedFd> {
     let address = UnixAddr::new(&beside)
         .with_context(|| format!("the socket's path {} is too long; set XDG_RUNTIME_DIR", path.display()))?;
     bind(listener.as_raw_fd(), &address).with_context(|| format!("cannot bind {}", beside.display()))?;
+    if geteuid().is_root() {
+        // For those who hold an fd of it; the folder lets nobody else in.
+        fs::set_permissions(&beside, fs::Permissions::from_mode(0o666))?;
+    }
     listen(&listener, Backlog::new(BACKLOG)?)?;
     fs::rename(&beside, path).with_context(|| format!("cannot publish {}", path.display()))?;
     Ok(listener)

@@ -120,16 +120,20 @@ impl Server {
                     return;
                 }
             };
-            let ours =
-                getsockopt(&socket, PeerCredentials).is_ok_and(|peer| peer.uid() == geteuid().as_raw());
-            if !ours || self.connections.len() >= self.connections_max {
+            let me = geteuid();
+            let is_own_user =
+                getsockopt(&socket, PeerCredentials).is_ok_and(|peer| peer.uid() == me.as_raw());
+            // A program that was root and became another user holds an fd of this socket, which lies in a folder
+            // that lets nobody else in.
+            let accepted = is_own_user || me.is_root();
+            if !accepted || self.connections.len() >= self.connections_max {
                 self.daemon.stats.refused.fetch_add(1, Ordering::Relaxed);
                 continue;
             }
             let id = self.next_id;
             self.next_id += 1;
             if self.epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, id)).is_ok() {
-                let connection = Connection::new(id, socket, Arc::clone(&self.epoll));
+                let connection = Connection::new(id, socket, is_own_user, Arc::clone(&self.epoll));
                 self.connections.insert(id, Arc::new(connection));
                 let deadline = Instant::now() + Duration::from_millis(HANDSHAKE_TIMEOUT_MS);
                 self.silent.push_back((deadline, id));
@@ -198,6 +202,10 @@ impl Server {
             (_, None) => {
                 connection.reply(&header, Err(Errno::EPROTO));
                 false
+            }
+            (Op::Admin | Op::State, Some(_)) if !connection.is_own_user => {
+                connection.reply(&header, Err(Errno::EPERM));
+                true
             }
             (Op::Admin, Some(_)) => {
                 crate::admin::serve(&self.daemon, connection, header, body);

@@ -76,7 +76,8 @@ pub enum Op {
     /// A vnode whose sealed bytes have the hash in `name` (32 bytes): for an fd that was inherited.
     VnodeOfHash = 14,
     /// Open the real thing behind `vnode` without writing to it, for a client that gave up the rights to do so
-    /// itself; `flags` as open(2). Vnode 0 is the index.
+    /// itself; `flags` as open(2). With `name`: what has that name in the vnode's mirror folder; with vnode 0 and
+    /// `name`, the index, the counters or the state folder.
     OpenReal = 20,
     /// Bytes and names of `vnode` survive a power cut when the reply comes; 0: of everything in the workspace.
     Sync = 30,

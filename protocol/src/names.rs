@@ -24,6 +24,8 @@ pub const ENV_NAMESPACE: &str = "VRIFT_NAMESPACE";
 /// The ordinary directory that processes see at the view path, where no mount namespace puts it there: the library
 /// turns their absolute paths.
 pub const ENV_WORKTREE: &str = "VRIFT_WORKTREE";
+/// The fd of the daemon's socket that a program of another user inherits, in decimal.
+pub const ENV_SOCKET_FD: &str = "VRIFT_SOCKET_FD";
 /// The preload variable of ld.so(8).
 pub const ENV_PRELOAD: &str = "LD_PRELOAD";
 /// File name of the preload library.

@@ -3,7 +3,7 @@
 use crate::raw::{self, Errno};
 use crate::request::Request;
 use crate::resolve::Attr;
-use crate::text::{PathText, Text};
+use crate::text::PathText;
 use crate::view;
 use core::ffi::c_int;
 use vrift_manifest::types::{S_IFDIR, S_IFLNK, S_IFMT};
@@ -38,17 +38,15 @@ fn materialise(vnode: VnodeNo, cloexec: bool) -> Result<Option<c_int>, Errno> {
 
 /// Has the daemon open the real thing of a vnode for a process that may not look into the state folder any more:
 /// it was root and became another user.
-fn open_by_daemon(vnode: VnodeNo, flags: c_int) -> Result<c_int, Errno> {
+/// `name`: empty, or something in the vnode's mirror folder, or with vnode 0 what
+/// [`crate::handle::opened_by_daemon`] says.
+pub fn open_by_daemon(vnode: VnodeNo, name: &[u8], flags: c_int) -> Result<c_int, Errno> {
     let mut request = Request::new(Op::OpenReal);
+    request.name = name;
     request.body.vnode = U64::new(vnode.0);
     request.body.flags = U32::new(flags as u32);
     request.cloexec = flags & libc::O_CLOEXEC != 0;
     request.send()?.1.ok_or(libc::EIO)
-}
-
-/// The index itself, for a process that cannot open it any more.
-pub fn index_fd() -> Result<c_int, Errno> {
-    open_by_daemon(VnodeNo(0), libc::O_CLOEXEC)
 }
 
 /// A fifo or device node from an fd of the node itself: the open may wait, which the daemon cannot.
@@ -56,9 +54,7 @@ fn open_from_node(node: c_int, flags: c_int) -> Result<c_int, Errno> {
     if flags & libc::O_PATH != 0 {
         return Ok(node);
     }
-    let mut link: Text<32> = Text::from_parts(&[b"/proc/self/fd/"]);
-    link.push_decimal(node as u64);
-    let opened = raw::open(link.as_c_str(), flags);
+    let opened = raw::open(raw::name_of_fd(node).as_c_str(), flags);
     raw::close(node);
     opened
 }
@@ -92,7 +88,7 @@ pub fn open_readable(attr: &Attr, flags: c_int) -> Result<c_int, Errno> {
                     mirror(attr.vnode)?;
                     raw::open(path.as_c_str(), flags)
                 }
-                Err(libc::EACCES) => open_by_daemon(attr.vnode, flags),
+                Err(libc::EACCES) => open_by_daemon(attr.vnode, b"", flags),
                 result => result,
             }
         }
@@ -106,7 +102,7 @@ pub fn open_readable(attr: &Attr, flags: c_int) -> Result<c_int, Errno> {
                     None => raw::open(path.as_c_str(), flags)
                         .map_err(|errno| if errno == libc::ENOENT { libc::ESTALE } else { errno }),
                 },
-                Err(libc::EACCES) => open_by_daemon(attr.vnode, flags),
+                Err(libc::EACCES) => open_by_daemon(attr.vnode, b"", flags),
                 // With O_NONBLOCK: the daemon is about to give it to a writer.
                 Err(libc::EWOULDBLOCK) => {
                     raw::sleep_us(LEASE_PAUSE_US);
@@ -129,9 +125,9 @@ pub fn open_readable(attr: &Attr, flags: c_int) -> Result<c_int, Errno> {
             view::staging_path_into(attr.vnode, &mut path)?;
             match raw::open(path.as_c_str(), flags & !NOT_FOR_REAL) {
                 Err(libc::ENOENT) => Err(libc::ESTALE),
-                Err(libc::EACCES) if attr.kind() == libc::S_IFREG => open_by_daemon(attr.vnode, flags),
+                Err(libc::EACCES) if attr.kind() == libc::S_IFREG => open_by_daemon(attr.vnode, b"", flags),
                 Err(libc::EACCES) => {
-                    open_from_node(open_by_daemon(attr.vnode, flags)?, flags & !NOT_FOR_REAL)
+                    open_from_node(open_by_daemon(attr.vnode, b"", flags)?, flags & !NOT_FOR_REAL)
                 }
                 result => result,
             }
@@ -154,7 +150,7 @@ pub fn refresh(attr: &mut Attr) -> Result<(), Errno> {
         }
         Err(libc::ENOENT) => Err(libc::ESTALE),
         Err(libc::EACCES) => {
-            let fd = open_by_daemon(attr.vnode, libc::O_PATH)?;
+            let fd = open_by_daemon(attr.vnode, b"", libc::O_PATH)?;
             let stat = raw::fstat(fd);
             raw::close(fd);
             overlay(attr, &stat?);
@@ -174,7 +170,7 @@ pub fn enter(vnode: VnodeNo) -> Result<(), Errno> {
             raw::chdir(path.as_c_str())
         }
         Err(libc::EACCES) => {
-            let fd = open_by_daemon(vnode, libc::O_PATH)?;
+            let fd = open_by_daemon(vnode, b"", libc::O_PATH)?;
             let entered = raw::fchdir(fd);
             raw::close(fd);
             entered

@@ -3,6 +3,7 @@
 
 use crate::arena::{Arena, entries};
 use crate::errno;
+use crate::handle;
 use crate::init::{self, environ, is_own, settings};
 use crate::raw::Errno;
 use crate::real::real;
@@ -10,7 +11,7 @@ use crate::text::{bytes_of, value_of};
 use core::ffi::{c_char, c_int};
 use vrift_protocol::names;
 
-const VARIABLES: usize = 5;
+const VARIABLES: usize = 6;
 
 /// The variables that name the view, with this process's values.
 fn variables() -> [(&'static str, &'static [u8]); VARIABLES] {
@@ -21,6 +22,7 @@ fn variables() -> [(&'static str, &'static [u8]); VARIABLES] {
         (names::ENV_WORKSPACE, settings.workspace.as_bytes()),
         (names::ENV_HOME, settings.home.as_bytes()),
         (names::ENV_WORKTREE, settings.worktree.as_bytes()),
+        (names::ENV_SOCKET_FD, handle::to_hand_on()),
     ]
 }
 
@@ -32,7 +34,7 @@ fn preloads_own(value: &[u8]) -> bool {
 /// What an environment has of ours.
 struct Survey<'a> {
     len: usize,
-    /// All are there. They may name another view, chosen by a `vrift run` inside this one.
+    /// All that have a value here are there. They may name another view, chosen by a `vrift run` inside this one.
     variables: bool,
     /// Every LD_PRELOAD has this library, and there is one.
     preload: bool,

@@ -188,6 +188,13 @@ pub fn link_inside(inside: &Inside, want: u32, real: &mut PathText) -> Result<Li
     }
     let (folder, name) = (inside.parent.vnode, inside.name.as_bytes());
     exec_link(folder, attr.vnode, name)?;
+    if want == SEARCH && crate::handle::is_needed() {
+        // Closed by the exec, or left open in a process whose exec failed.
+        let link = crate::content::open_by_daemon(folder, name, libc::O_PATH | libc::O_CLOEXEC)?;
+        real.clear();
+        real.push(raw::name_of_fd(link).as_bytes());
+        return Ok(Linked { vnode: attr.vnode, folder });
+    }
     view::mirror_path_into(folder, real)?;
     real.push(b"/");
     real.push(name);

@@ -137,6 +137,8 @@ fn read_environment(kept: &'static mut Kept, envp: *const *const c_char) {
                 settings.home = keep(value);
             } else if let Some(value) = value_of(entry, names::ENV_FSYNC) {
                 settings.fsync_at_end = value == names::FSYNC_END.as_bytes();
+            } else if let Some(value) = value_of(entry, names::ENV_SOCKET_FD) {
+                crate::handle::inherit(value);
             } else if let Some(value) = value_of(entry, names::ENV_PRELOAD)
                 && let Some(own) = value.split(|byte| matches!(byte, b':' | b' ')).find(|path| is_own(path))
             {

@@ -19,6 +19,7 @@ mod exec_image;
 mod exec_prep;
 mod fds;
 mod fts_entry;
+mod handle;
 mod heap;
 pub mod hooks;
 mod init;

@@ -1,6 +1,7 @@
 //! System calls of the shim's own, by instruction: they cannot come back through a hook, touch no
 //! errno and need no symbol. Each returns the kernel's value or the errno.
 
+use crate::text::Text;
 use core::arch::asm;
 use core::ffi::{CStr, c_int};
 
@@ -275,6 +276,13 @@ pub fn may_execute(path: &CStr) -> Result<()> {
 pub fn has_robust_list() -> bool {
     let (mut head, mut len) = (0usize, 0usize);
     call!(SYS_get_robust_list, 0, &mut head as *mut usize, &mut len as *mut usize).is_ok() && head != 0
+}
+
+/// The path under which the kernel has what an fd of this process is of.
+pub fn name_of_fd(fd: c_int) -> Text<32> {
+    let mut name = Text::from_parts(&[b"/proc/self/fd/"]);
+    name.push_decimal(fd.max(0) as u64);
+    name
 }
 
 /// Whether eight bytes at `at` can be read. Asked with a change of the signal mask that is no valid one: the

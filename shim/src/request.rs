@@ -4,6 +4,7 @@
 //! while a vfork(2) child, which shares the memory, goes on with its parent's. When the daemon goes away the
 //! same request is sent again to its successor, which knows whether it was carried out.
 
+use crate::handle;
 use crate::init;
 use crate::memory;
 use crate::raw::{self, Errno};
@@ -64,13 +65,19 @@ pub fn shares_memory() -> bool {
     }
 }
 
-/// Whether `fd` is the connection: programs that close what they do not know must not close it.
-pub fn is_connection(fd: c_int) -> bool {
-    connection() == Some(fd)
+/// Whether `fd` is the connection or the handle: programs that close what they do not know must not close them.
+pub fn is_own(fd: c_int) -> bool {
+    connection() == Some(fd) || handle::fd() == Some(fd)
+}
+
+/// The lowest of this library's own fds from `low` on.
+pub fn next_own(low: c_int) -> Option<c_int> {
+    [connection(), handle::fd()].into_iter().flatten().filter(|fd| *fd >= low).min()
 }
 
 /// Before `fd` is replaced by something else: the next request makes a connection anew.
 pub fn give_up(fd: c_int) {
+    handle::give_way(fd);
     if let Some(state) = memory::existing().map(|memory| &memory.fork.0)
         && state.fd.load(Ordering::Relaxed) == fd + 1
     {
@@ -191,6 +198,10 @@ impl<'a> Request<'a> {
                 Ok((0, reply, fd)) => return Ok((reply, fd)),
                 Ok((errno, _, _)) => return Err(errno as Errno),
                 Err(errno @ (libc::EMFILE | libc::ENFILE | libc::ENOMEM)) => return Err(errno),
+                Err(libc::EACCES) => {
+                    init::complain(&[b"this user may not reach the daemon: see docs/limits.md"]);
+                    return Err(libc::EIO);
+                }
                 Err(_) => {}
             }
             line.disconnect();
@@ -366,15 +377,16 @@ fn is_socket(fd: c_int, inode: u64) -> bool {
 /// Connects and says hello without waiting for the answer, which comes before the first reply.
 fn connect(client_id: u64) -> Result<(c_int, u64), Errno> {
     let fd = raw::socket_seqpacket()?;
-    let fd = FD_FLOORS
-        .iter()
-        .find_map(|floor| raw::fcntl(fd, libc::F_DUPFD_CLOEXEC, *floor).ok())
-        .inspect(|_| raw::close(fd))
-        .unwrap_or(fd);
-    let connected = socket_address().and_then(|address| raw::connect(fd, &address)).and_then(|()| {
+    let fd = out_of_the_way(fd);
+    let connected = socket_path().and_then(|path| raw::connect(fd, &address_of(path.as_bytes())));
+    let connected = match (connected, handle::socket()) {
+        (Err(libc::EACCES), Some(path)) => raw::connect(fd, &address_of(path.as_bytes())),
+        (connected, _) => connected,
+    };
+    let connected = connected.and_then(|()| {
         let hello = Hello {
             client_id: U64::new(client_id),
-            workspace: U32::new(view::workspace()?),
+            workspace: U32::new(workspace()?),
             reserved: U32::new(0),
         };
         let header = FrameHeader::request(Op::Hello, 0, hello.as_bytes().len());
@@ -390,20 +402,37 @@ fn connect(client_id: u64) -> Result<(c_int, u64), Errno> {
     }
 }
 
+/// The same fd with a number that programs do not expect.
+pub fn out_of_the_way(fd: c_int) -> c_int {
+    FD_FLOORS
+        .iter()
+        .find_map(|floor| raw::fcntl(fd, libc::F_DUPFD_CLOEXEC, *floor).ok())
+        .inspect(|_| raw::close(fd))
+        .unwrap_or(fd)
+}
+
 /// RUNTIME/../../sock: the workspace's folder is two below the daemon's.
-fn socket_address() -> Result<libc::sockaddr_un, Errno> {
+pub fn socket_path() -> Result<Text<108>, Errno> {
     let runtime = init::settings().runtime.as_bytes();
     let mut parts = runtime.rsplitn(3, |byte| *byte == b'/');
     let (_, _, root) = (parts.next(), parts.next(), parts.next().unwrap_or(b""));
     let path: Text<108> = Text::from_parts(&[root, b"/", names::SOCKET_FILE.as_bytes()]);
-    if path.overflowed() {
-        return Err(libc::ENAMETOOLONG);
-    }
+    if path.overflowed() { Err(libc::ENAMETOOLONG) } else { Ok(path) }
+}
+
+/// The workspace's number is the name of its folder: the index may not be there yet.
+fn workspace() -> Result<u32, Errno> {
+    let name = init::settings().runtime.as_bytes().rsplit(|byte| *byte == b'/').next().unwrap_or(b"");
+    let number: Text<17> = Text::from_parts(&[b"00000000", name]);
+    crate::text::parse_hex16(number.as_bytes()).and_then(|number| number.try_into().ok()).ok_or(libc::EIO)
+}
+
+fn address_of(path: &[u8]) -> libc::sockaddr_un {
     let mut address = libc::sockaddr_un { sun_family: libc::AF_UNIX as u16, sun_path: [0; 108] };
-    for (to, from) in address.sun_path.iter_mut().zip(path.as_bytes()) {
+    for (to, from) in address.sun_path.iter_mut().zip(path) {
         *to = *from as i8;
     }
-    Ok(address)
+    address
 }
 
 fn send_parts(fd: c_int, parts: &[&[u8]]) -> Result<(), Errno> {

@@ -1,11 +1,10 @@
 //! The mapped index of this process's workspace, and the real paths that stand for its vnodes.
 
-use crate::init;
 use crate::memory;
 use crate::raw::{self, Errno};
 use crate::text::{PathText, Text, hex};
+use crate::{handle, init};
 use core::cell::UnsafeCell;
-use core::ffi::c_int;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use vrift_manifest::sys::Window;
@@ -126,21 +125,18 @@ fn map_current() -> Result<&'static Reader, Errno> {
 }
 
 fn map_file() -> Result<Reader, Errno> {
-    let (base, len) = match map_path(names::INDEX_FILE, libc::O_RDONLY, libc::PROT_READ, None) {
-        Err(libc::EACCES) => map_fd(crate::content::index_fd()?, libc::PROT_READ, None)?,
-        mapped => mapped?,
-    };
+    let (base, len) = map_path(names::INDEX_FILE, libc::O_RDONLY, libc::PROT_READ, None)?;
     // SAFETY: a shared read-only mapping of this length, which is never unmapped.
     Reader::new(unsafe { Window::new(base, len) }).map_err(|_| libc::EIO)
 }
 
 fn map_path(name: &str, flags: i32, protection: i32, len: Option<usize>) -> Result<(*mut u8, usize), Errno> {
     let path = PathText::from_parts(&[init::settings().runtime.as_bytes(), b"/", name.as_bytes()]);
-    map_fd(raw::open(path.as_c_str(), flags | libc::O_CLOEXEC)?, protection, len)
-}
-
-/// Maps a file and closes its fd.
-fn map_fd(fd: c_int, protection: i32, len: Option<usize>) -> Result<(*mut u8, usize), Errno> {
+    let flags = flags | libc::O_CLOEXEC;
+    let fd = match raw::open(path.as_c_str(), flags) {
+        Err(libc::EACCES) => handle::opened_by_daemon(name, flags)?,
+        opened => opened?,
+    };
     let mapped = match len {
         Some(len) => Ok(len),
         None => raw::fstat(fd).map(|stat| stat.st_size as usize),
@@ -212,7 +208,12 @@ pub fn home_device() -> u64 {
     let Ok(fixed) = fixed() else { return 0 };
     match fixed.home_device.load(Ordering::Relaxed) {
         0 => {
-            let device = raw::stat(fixed.home.as_c_str()).map_or(0, |stat| stat.st_dev);
+            let device = match raw::stat(fixed.home.as_c_str()) {
+                Err(libc::EACCES) => handle::opened_by_daemon("home", libc::O_PATH | libc::O_CLOEXEC)
+                    .and_then(|fd| raw::fstat(fd).inspect(|_| raw::close(fd))),
+                stat => stat,
+            };
+            let device = device.map_or(0, |stat| stat.st_dev);
             fixed.home_device.store(device, Ordering::Relaxed);
             device
         }

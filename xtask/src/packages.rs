@@ -35,6 +35,10 @@ const NEEDED: &[(&str, &str)] = &[
     ("npm", "npm"),
     ("dh", "debhelper"),
     ("fakeroot", "fakeroot"),
+    // tests/suites
+    ("fio", "fio"),
+    ("dbench", "dbench"),
+    ("python3.11", "python3.11"),
 ];
 
 /// A file that must be there, and the package that brings it: another Python may come first on the path.
@@ -44,6 +48,7 @@ const NEEDED_FILES: &[(&str, &str)] = &[
     ("/usr/lib/python3/dist-packages/setuptools", "python3-setuptools"),
     ("/usr/lib/python3/dist-packages/wheel", "python3-wheel"),
     ("/usr/include/node/node_api.h", "libnode-dev"),
+    ("/usr/lib/python3.11/test/test_os.py", "libpython3.11-testsuite"),
 ];
 
 /// Installs what is missing when that is allowed; otherwise names the line that does.

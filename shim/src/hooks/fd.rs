@@ -10,7 +10,7 @@ use core::ffi::{c_int, c_uint, c_ulong};
 
 hook! {
     fn close(fd: c_int) -> c_int {
-        if request::is_connection(fd) {
+        if request::is_own(fd) {
             return errno::fail(libc::EBADF);
         }
         fds::forget(fd);
@@ -19,36 +19,37 @@ hook! {
 }
 
 hook! {
-    /// close_range(2), around the connection.
+    /// close_range(2), around this library's own fds.
     fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
-        let around = request::connection().map(|fd| fd as c_uint).filter(|fd| (first..=last).contains(fd));
-        let Some(fd) = around else {
-            return real!(close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int);
-        };
-        let upper = fd + 1;
-        if upper <= last {
-            let first = upper;
-            let result = real!(close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int);
-            if result != 0 {
-                return result;
+        let mut first = first;
+        while let Some(own) = c_int::try_from(first).ok().and_then(request::next_own).map(|fd| fd as c_uint)
+            && own <= last
+        {
+            if first < own {
+                let last = own - 1;
+                let result = real!(close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int);
+                if result != 0 {
+                    return result;
+                }
             }
+            if own == last {
+                return 0;
+            }
+            first = own + 1;
         }
-        match fd.checked_sub(1) {
-            Some(last) if first <= last => real!(close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int),
-            _ => 0,
-        }
+        real!(close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int)
     }
 }
 
 hook! {
     fn closefrom(low: c_int) -> () {
-        let Some(fd) = request::connection().filter(|fd| *fd >= low) else {
-            return real!(closefrom(low: c_int) -> ());
-        };
-        for each in low.max(0)..fd {
-            raw::close(each);
+        let mut low = low.max(0);
+        while let Some(own) = request::next_own(low) {
+            for each in low..own {
+                raw::close(each);
+            }
+            low = own + 1;
         }
-        let low = fd + 1;
         real!(closefrom(low: c_int) -> ())
     }
 }

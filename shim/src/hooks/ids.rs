@@ -3,7 +3,7 @@
 
 use super::hook;
 use crate::real::real;
-use crate::{init, request, view};
+use crate::{handle, init, request, view};
 use core::ffi::c_int;
 use libc::uid_t;
 
@@ -11,6 +11,7 @@ use libc::uid_t;
 pub fn take_hold() {
     if init::in_view() && view::index().is_ok() {
         view::home_device();
+        handle::take();
         request::stay_connected();
     }
 }

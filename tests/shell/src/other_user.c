@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
- * other_user HOW: becomes user 65534 by HOW and works in a directory that everybody may write. */
+ * other_user HOW [exec]: becomes user 65534 by HOW and works in a directory that everybody may write; with
+ * `exec`, so do programs that it executes. */
 #include "tap.h"
 #include <dirent.h>
 #include <fcntl.h>
@@ -27,9 +28,23 @@ static int reads(const char *path, const char *text)
     return !strcmp(got, text);
 }
 
+/* Programs of outside and of the view, in a child and its children. */
+static void execute(void)
+{
+    OK(!system("test $(cat old) = old"), "a shell and what it starts read a file");
+    OK(!system("echo x >by_shell && test $(stat -c %u by_shell) = 65534"), "they make a file of their user's");
+    OK(!system("! cat secret 2>/dev/null && ! echo x 2>/dev/null >root/file"), "and may not do more than it");
+    OK(!system("test $(./tool stat old size) = 4"), "a program of the view runs");
+    OK(!system("./script"), "a script of the view runs");
+    OK(!system("mkdir in && cd in && test $(pwd -P) = $(dirname $(pwd -P))/in && ../tool stat ../old size >/dev/null"),
+       "in another directory, too");
+    OK(!system("bash -c 'exec 900>&- 901>&- 902>&-; cat old >/dev/null'"), "a shell that closes fds of the library");
+}
+
 static int become(const char *how)
 {
-    if (setgroups(0, NULL) || setegid(NOBODY))
+    /* All ids of the group: a program that is executed with different ones gets no preload library. */
+    if (setgroups(0, NULL) || setgid(NOBODY))
         return -1;
     if (!strcmp(how, "setuid")) return setuid(NOBODY);
     if (!strcmp(how, "seteuid")) return seteuid(NOBODY);
@@ -42,7 +57,7 @@ int main(int argc, char **argv)
 {
     struct stat s;
     char cwd[4096], inside[4200];
-    MUST(argc == 2 && getcwd(cwd, sizeof cwd));
+    MUST(argc >= 2 && getcwd(cwd, sizeof cwd));
     int keep = open("written", O_WRONLY | O_CREAT, 0644); /* not final: somebody still writes */
     MUST(keep >= 0 && write(keep, "now", 3) == 3);
     write_file("secret", "root's", 0600);
@@ -86,5 +101,7 @@ int main(int argc, char **argv)
     OK(mkfifo("own", 0600) == 0, "a fifo is made");
     int fd = open("own", O_RDWR | O_NONBLOCK);
     OK(fd >= 0 && write(fd, "!", 1) == 1, "and opened");
+    if (argc > 2)
+        execute();
     return tap_end();
 }
