@@ -22,6 +22,7 @@ mod progress;
 mod quote;
 mod session;
 mod start;
+mod strict;
 mod sys;
 mod target;
 mod text;

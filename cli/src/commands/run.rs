@@ -4,6 +4,7 @@ use super::taken;
 use crate::child::{Signalled, exit_code};
 use crate::error::{CliError, Result};
 use crate::session::Session;
+use crate::strict::{NOT_STRICT, Strict};
 use crate::target::{Which, current_dir};
 use crate::text::{count, say, size};
 use crate::watch::Watch;
@@ -28,6 +29,9 @@ const ROOT_MIRROR: &str = "0000000000000001";
 pub struct Run {
     #[command(flatten)]
     pub which: Which,
+    /// Refuse system calls on the view that programs make by themselves: exit code 125 when there was one
+    #[arg(long)]
+    pub strict: bool,
     /// The command and its arguments
     #[arg(value_name = "CMD", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     pub command: Vec<OsString>,
@@ -38,8 +42,19 @@ impl Run {
         let started = Instant::now();
         let mut session = Session::open(quiet)?;
         let (view, cwd) = enter(&mut session, &self.which, true, quiet)?;
-        InView { session, view, cwd, quiet, started }.run(&self.command, &[])
+        let strict = match self.strict {
+            true => Some(watch_calls(&session, &view)?),
+            false => None,
+        };
+        InView { session, view, cwd, quiet, started, strict }.run(&self.command, &[])
     }
+}
+
+fn watch_calls(session: &Session, view: &View) -> Result<Strict> {
+    let exempt = vec![install::own_binary()?, install::shim_library()?];
+    let home = &session.places.home;
+    Strict::new(view.view.as_path(), home, exempt)
+        .map_err(|source| CliError::Path { path: "seccomp".into(), source })
 }
 
 /// Enters the view that is meant; also returns the current directory.
@@ -65,11 +80,12 @@ pub struct InView {
     pub cwd: PathBuf,
     pub quiet: bool,
     pub started: Instant,
+    pub strict: Option<Strict>,
 }
 
 impl InView {
     /// Runs `command` with `variables` on top of the view's own; the exit code of `vrift`.
-    pub fn run(self, command: &[OsString], variables: &[(&str, OsString)]) -> Result<u8> {
+    pub fn run(mut self, command: &[OsString], variables: &[(&str, OsString)]) -> Result<u8> {
         let signals = Signalled::new().map_err(|source| self.cannot_start(command, source))?;
         let mut child = match self.start(&signals, command, variables) {
             Ok(child) => child,
@@ -81,12 +97,16 @@ impl InView {
             }
             Err(error) => return Err(error),
         };
+        let strict = self.strict.take();
         let name = self.view.workspace.clone();
         let watch = Watch::start(self.session, &name);
         let status = signals.wait(&mut child);
         let session = watch.ok().and_then(Watch::stop);
         let status = status.map_err(|source| CliError::Spawn { path: PathBuf::from(&command[0]), source })?;
-        let code = exit_code(status);
+        let code = match strict.is_none_or(Strict::finish) {
+            true => exit_code(status),
+            false => NOT_STRICT,
+        };
         let end = match session {
             Some(mut session) => session.leave(&name),
             // Its thread was lost: a new connection ends the run as well.
@@ -146,6 +166,9 @@ impl InView {
         command.env("PWD", if self.starts_at_root() { view } else { &self.cwd });
         command.envs(variables.iter().map(|(name, value)| (name, value)));
         command.current_dir(self.view.cwd.as_path());
+        if let Some(strict) = &self.strict {
+            strict.watch(command);
+        }
         Ok(())
     }
 }

@@ -43,7 +43,7 @@ impl Shell {
             command.extend([OsString::from("--rcfile"), bash_rc(&view.runtime.to_path_buf())?.into()]);
         }
         command.push("-i".into());
-        InView { session, view, cwd, quiet, started }.run(&command, &[("PS1", prompt.into())])
+        InView { session, view, cwd, quiet, started, strict: None }.run(&command, &[("PS1", prompt.into())])
     }
 }
 
