@@ -41,6 +41,7 @@ fn main() -> ExitCode {
     // Started by this program itself, for a process in the view.
     match given.get(1).and_then(|first| first.to_str()) {
         Some(in_view::EXEC) => return ExitCode::from(in_view::become_command(&given[2..])),
+        Some(namespace::PROBE) => return ExitCode::from(namespace::probe()),
         Some(unreached::UNREACHED) => return ExitCode::from(unreached::run(&given[2..])),
         Some(probe::PROBE) => return ExitCode::from(probe::report()),
         _ => {}

@@ -10,6 +10,8 @@ use std::fs;
 use std::path::Path;
 use vrift_protocol::names;
 
+/// First argument of the hidden command that tries it.
+pub const PROBE: &str = "__namespace";
 /// The value of [`names::ENV_NAMESPACE`] that forbids them.
 const OFF: &str = "off";
 
@@ -52,6 +54,18 @@ fn enter() -> Result<(), Errno> {
     write("setgroups", "deny".into())?;
     write("uid_map", format!("{uid} {uid} 1"))?;
     write("gid_map", format!("{gid} {gid} 1"))
+}
+
+/// Tries it, and says what is missing; the exit code: 0 when nothing is.
+pub fn probe() -> u8 {
+    let dir = std::env::temp_dir();
+    match show_at(&dir, &dir) {
+        Ok(()) => 0,
+        Err(missing) => {
+            println!("{missing}");
+            1
+        }
+    }
 }
 
 impl std::fmt::Display for Missing {

@@ -82,6 +82,8 @@ pub fn prepare(
     cwd: &[u8],
     program: &[u8],
 ) -> Result<Worktree, Refusal> {
+    // What is read is in use before the namespace says so.
+    let _hold = daemon.gc.hold();
     let turn = daemon.turn(id);
     let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
     let mut state = state(daemon, id)?;
@@ -114,6 +116,8 @@ pub fn prepare(
 
 /// Takes in what programs changed in the worktree; nothing if the workspace has none.
 pub fn read_back(daemon: &Daemon, id: u32, connection: Option<&Connection>) -> Result<Taken, Refusal> {
+    // What is read is in use before the namespace says so.
+    let _hold = daemon.gc.hold();
     let turn = daemon.turn(id);
     let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
     let mut taken = Taken::default();

@@ -38,7 +38,45 @@ pub fn checks() -> Vec<Check> {
         inotify("max_user_instances", INOTIFY_INSTANCES_MIN),
         inotify("max_user_watches", INOTIFY_WATCHES_MIN),
         memlock(),
+        out_of_reach(),
+        strict(),
     ]
+}
+
+/// What programs get that the preload library cannot reach. Asked of a process of its own: one cannot leave a
+/// namespace.
+fn out_of_reach() -> Check {
+    let asked = crate::install::own_binary().ok().and_then(|own| {
+        std::process::Command::new(own)
+            .arg(crate::namespace::PROBE)
+            .stdin(std::process::Stdio::null())
+            .output()
+            .ok()
+    });
+    let (works, said) = asked.map_or((false, String::new()), |output| {
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).trim().to_string())
+    });
+    let detail = match works {
+        true => {
+            "statically linked programs get the workspace at its own path (mount namespaces work)".to_string()
+        }
+        false => format!("statically linked programs get the workspace by relative paths alone ({said})"),
+    };
+    let remedy = "allow user namespaces: sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, \
+                  kernel.apparmor_restrict_unprivileged_userns";
+    // Less, not nothing: no failure.
+    Check { name: "out of reach".into(), ok: true, detail, remedy: (!works).then(|| remedy.to_string()) }
+}
+
+fn strict() -> Check {
+    let actions = fs::read_to_string("/proc/sys/kernel/seccomp/actions_avail").unwrap_or_default();
+    let works = actions.split_ascii_whitespace().any(|action| action == "user_notif");
+    let detail = match works {
+        true => "vrift run --strict works (seccomp user notification)",
+        false => "vrift run --strict does not work: no seccomp user notification",
+    };
+    let remedy = (!works).then(|| "use Linux 5.5 or later with CONFIG_SECCOMP_FILTER".to_string());
+    Check { name: "strict".into(), ok: true, detail: detail.into(), remedy }
 }
 
 fn kernel() -> Check {
