@@ -124,7 +124,7 @@ fn read_environment(kept: &'static mut Kept, envp: *const *const c_char) {
     let mut at = envp;
     let mut passive = false;
     // SAFETY: environ(7): an array of strings, ended by a null pointer.
-    while let Some(entry) = unsafe { crate::text::bytes_of(*at) } {
+    while let Some(entry) = unsafe { crate::text::own_bytes_of(*at) } {
         // All names start with one of these letters.
         if matches!(entry.first(), Some(b'V' | b'L')) {
             if let Some(value) = value_of(entry, names::ENV_VIEW) {

@@ -14,7 +14,7 @@ use crate::init;
 use crate::raw::{self, Errno};
 use crate::resolve::{Place, resolve_bytes};
 use crate::run_path;
-use crate::text::{PathText, Text, bytes_of, value_of};
+use crate::text::{PathText, Text, bytes_of, own_bytes_of, value_of};
 use crate::view;
 use core::ffi::c_char;
 use libc::{AT_FDCWD, S_IFREG};
@@ -323,7 +323,7 @@ unsafe fn position(envp: *mut *mut c_char, name: &str) -> Option<(usize, *mut c_
     // SAFETY: by contract.
     unsafe { entries(envp.cast_const().cast()) }.enumerate().find_map(|(at, entry)| {
         // SAFETY: an entry of the array.
-        value_of(unsafe { bytes_of(entry) }?, name).map(|_| (at, entry.cast_mut()))
+        value_of(unsafe { own_bytes_of(entry) }?, name).map(|_| (at, entry.cast_mut()))
     })
 }
 

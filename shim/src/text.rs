@@ -163,6 +163,15 @@ pub unsafe fn bytes_of<'a>(pointer: *const c_char) -> Option<&'a [u8]> {
     unsafe { crate::user_memory::string(pointer.cast()) }
 }
 
+/// As [`bytes_of`], for a string that is known to be one: the process's own environment.
+///
+/// # Safety
+/// Null, or a C string that outlives the use of the result.
+pub unsafe fn own_bytes_of<'a>(pointer: *const c_char) -> Option<&'a [u8]> {
+    // SAFETY: by contract.
+    (!pointer.is_null()).then(|| unsafe { CStr::from_ptr(pointer) }.to_bytes())
+}
+
 /// The value of `NAME=value` when `entry` sets the variable `name`.
 pub fn value_of<'a>(entry: &'a [u8], name: &str) -> Option<&'a [u8]> {
     entry.strip_prefix(name.as_bytes())?.strip_prefix(b"=")
