@@ -130,13 +130,18 @@ impl Daemon {
             return Ok(SealOutcome::Gone);
         };
         let sealed = *prepared.sealed();
+        // Not written since it was staged: its change time is the vnode's own.
+        let ctime_ns = match times.filter(|_| sealed.mtime_ns != attr.mtime_ns) {
+            Some(times) => attr.ctime_ns.max(times.ctime_ns).max(sealed.mtime_ns),
+            None => attr.ctime_ns,
+        };
         let content = |content, mtime_ns| Change::SetContent {
             vnode,
             content,
             size: sealed.size_bytes,
             blocks: sealed.blocks,
             mtime_ns,
-            ctime_ns: attr.ctime_ns.max(times.map_or(0, |times| times.ctime_ns)).max(sealed.mtime_ns),
+            ctime_ns,
         };
         // As long as it was staged, the time of the last read was the staging file's.
         if let Some(times) = times.filter(|times| times.atime_ns != attr.atime_ns) {

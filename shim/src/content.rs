@@ -187,6 +187,11 @@ pub fn overlay(attr: &mut Attr, stat: &libc::stat) {
     attr.mode &= !SET_ID | stat.st_mode & SET_ID;
     attr.size = stat.st_size as u64;
     attr.blocks = stat.st_blocks as u64;
-    let changed = ns(stat.st_ctime, stat.st_ctime_nsec).max(attr.times_ns[2]);
-    attr.times_ns = [ns(stat.st_atime, stat.st_atime_nsec), ns(stat.st_mtime, stat.st_mtime_nsec), changed];
+    let [_, modified_before, mut changed] = attr.times_ns;
+    let modified = ns(stat.st_mtime, stat.st_mtime_nsec);
+    if modified != modified_before {
+        // Written since it was staged: staging alone moves the change time of the staging file, but not the vnode's.
+        changed = changed.max(ns(stat.st_ctime, stat.st_ctime_nsec));
+    }
+    attr.times_ns = [ns(stat.st_atime, stat.st_atime_nsec), modified, changed];
 }

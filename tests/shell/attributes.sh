@@ -6,6 +6,7 @@
 tree() {
     mkdir -p sub/a
     echo equal >equal1 && echo equal >equal2
+    echo left >left
     : >empty && ln -s equal1 soft
 }
 

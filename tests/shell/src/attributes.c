@@ -72,6 +72,12 @@ int main(void)
     OK((of("d0/in").st_mode & 07777) == 02755 && of("d0/in").st_gid == of("d0").st_gid, "a set-group-ID directory hands it on");
     OK((of("d0/f").st_mode & 07777) == 0644 && of("d0/f").st_gid == of("d0").st_gid, "to a file the group alone");
 
+    MOVES(0, "left", close(open("left", O_RDWR)));
+    usleep(600000);
+    MOVES(0, "left", close(open("left", O_RDWR)));
+    MOVES(6, "left", put("left", O_WRONLY | O_APPEND, "x"));
+    usleep(600000);
+    MOVES(0, "left", close(open("left", O_RDWR)));
     MOVES(6, "equal1", put("equal1", O_WRONLY | O_APPEND, "more"));
     MOVES(4, "equal1", chmod("equal1", 0600));
     MOVES(4, "equal1", chown("equal1", -1, getegid()));
