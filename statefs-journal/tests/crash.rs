@@ -177,3 +177,27 @@ fn records_of_an_earlier_epoch_are_never_replayed() {
         assert_eq!(found, records);
     }
 }
+
+#[test]
+fn a_removed_blob_whose_blocks_were_used_again_does_not_end_the_journal() {
+    let dev = Arc::new(FaultDevice::new(DEVICE_MAX_BYTES));
+    Store::format(&*dev, &FormatOptions::default()).unwrap();
+    let (store, _) = open(dev.clone()).unwrap();
+    let ((first, first_bytes), (second, second_bytes)) = (content(1, 100_000), content(2, 100_000));
+    store.put_blob(&first, &first_bytes).unwrap();
+    store.append(7, b"one").unwrap();
+    store.remove_blob(&first).unwrap();
+    store.append(7, b"two").unwrap();
+    store.sync().unwrap();
+    // Into the blocks of the first one. That the removal was synced is said by a record that no flush covers yet.
+    store.put_blob(&second, &second_bytes).unwrap();
+    let prefix = dev.log_len();
+    let units = dev.unflushed(prefix).len();
+    assert!(units > 20, "{units}");
+    for kept in 0..units {
+        for image in [dev.crash_image(prefix, &|at| at == kept), dev.crash_image(prefix, &|at| at != kept)] {
+            let (_, records) = open(Arc::new(image)).unwrap();
+            assert_eq!(records, common::strings(&["one", "two"]), "unit {kept} of {units}");
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! What a store holds, found by reading alone.
 
+use std::collections::HashMap;
 use std::io::Read;
 
 use crate::alloc::{Allocator, Extent};
@@ -63,31 +64,97 @@ pub(super) fn recover(
 /// What is kept must be a beginning of what happened, so such a record ends the journal. Returns its number, and
 /// the last session that the journal knows.
 fn first_lost(dev: &dyn BlockDevice, superblock: &Superblock) -> Result<(Option<Seq>, u32), StoreError> {
-    let mut recent: Vec<(Seq, BlobHash, BlobLoc)> = Vec::new();
+    let mut recent = Recent::default();
     let journal = replay::replay(dev, superblock, None, &mut |header, payload| {
-        match header.kind {
-            KIND_BLOB_PUT => recent.extend(payload.chunks_exact(BLOB_ENTRY_LEN).map(|entry| {
-                let (hash, offset, len_bytes) = decode_blob(entry);
-                (header.seq, hash, BlobLoc { offset, len_bytes })
-            })),
-            KIND_SYNCED | KIND_SESSION => recent.retain(|(seq, ..)| *seq > header.synced_seq),
-            _ => {}
-        }
+        recent.note(header, payload);
         Ok(())
     })?;
-    for (seq, hash, loc) in recent.into_iter().filter(|(seq, ..)| *seq > journal.synced_seq) {
-        match blobs::read_from(dev, &hash, loc, &mut std::io::sink()) {
-            Ok(()) => {}
-            Err(StoreError::BlobMismatch { .. } | StoreError::Truncated { .. })
-                if planted(Mutant::LostBlobsKept) => {}
-            Err(StoreError::BlobMismatch { .. } | StoreError::Truncated { .. }) => {
-                tracing::warn!(%seq, %hash, "store: the journal ends before a blob that was not synced and is lost");
-                return Ok((Some(seq), journal.session));
+    recent.puts.retain(|put| put.seq > journal.synced_seq);
+    let lost = recent.first_lost(dev)?;
+    if let Some(seq) = lost {
+        tracing::warn!(%seq, "store: the journal ends before a blob that was not synced and is lost");
+    }
+    Ok((lost, journal.session))
+}
+
+/// A blob that was recorded and is not known to be durable.
+struct Put {
+    seq: Seq,
+    hash: BlobHash,
+    loc: BlobLoc,
+    /// The record that removed or replaced it. Its blocks may hold something else once that was synced, of which the
+    /// power cut may have taken the evidence.
+    gone: Option<Seq>,
+}
+
+#[derive(Default)]
+struct Recent {
+    puts: Vec<Put>,
+    /// Place of each blob's last put in `puts`.
+    last: HashMap<BlobHash, usize>,
+}
+
+impl Recent {
+    fn note(&mut self, header: &RecordHeader, payload: &[u8]) {
+        let seq = header.seq;
+        match header.kind {
+            KIND_BLOB_PUT => {
+                for entry in payload.chunks_exact(BLOB_ENTRY_LEN) {
+                    let (hash, offset, len_bytes) = decode_blob(entry);
+                    self.end(&hash, seq);
+                    self.last.insert(hash, self.puts.len());
+                    let loc = BlobLoc { offset, len_bytes };
+                    self.puts.push(Put { seq, hash, loc, gone: None });
+                }
             }
-            Err(error) => return Err(error),
+            KIND_BLOB_REMOVE => {
+                let hashes = payload.chunks_exact(BLOB_HASH_LEN).filter_map(|entry| entry.try_into().ok());
+                hashes.for_each(|hash| self.end(&BlobHash(hash), seq));
+            }
+            // What is known to be durable need not be kept in memory.
+            KIND_SYNCED | KIND_SESSION
+                if self.puts.last().is_some_and(|put| put.seq <= header.synced_seq) =>
+            {
+                self.puts.clear();
+                self.last.clear();
+            }
+            _ => {}
         }
     }
-    Ok((None, journal.session))
+
+    fn end(&mut self, hash: &BlobHash, seq: Seq) {
+        if let Some(at) = self.last.remove(hash) {
+            self.puts[at].gone = Some(seq);
+        }
+    }
+
+    /// The first record with a blob that is in force where the journal ends and whose bytes are not there. Ending it
+    /// earlier may bring blobs back into force that are removed later.
+    fn first_lost(&self, dev: &dyn BlockDevice) -> Result<Option<Seq>, StoreError> {
+        let mut end: Option<Seq> = None;
+        loop {
+            let before = end;
+            let in_force = |put: &&Put| {
+                end.is_none_or(|end| put.seq < end)
+                    && put.gone.is_none_or(|gone| end.is_some_and(|end| gone >= end))
+            };
+            for put in self.puts.iter().filter(in_force) {
+                match blobs::read_from(dev, &put.hash, put.loc, &mut std::io::sink()) {
+                    Ok(()) => {}
+                    Err(StoreError::BlobMismatch { .. } | StoreError::Truncated { .. })
+                        if planted(Mutant::LostBlobsKept) => {}
+                    Err(StoreError::BlobMismatch { .. } | StoreError::Truncated { .. }) => {
+                        end = Some(put.seq);
+                        break;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            if end == before {
+                return Ok(end);
+            }
+        }
+    }
 }
 
 fn read_checkpoint(
