@@ -21,6 +21,10 @@ const ELF64_PROGRAM_HEADER_LEN: usize = 56;
 /// More program headers than any linker writes: such a file is left to the library.
 const PROGRAM_HEADERS_MAX: usize = 64;
 const PT_INTERP: u32 = 3;
+const PT_NOTE: u32 = 4;
+/// Type and name of the note in Go's programs, which make their own system calls, and how far it is looked for.
+const GO_NOTE: &[u8] = b"\x04\0\0\0Go\0\0";
+const NOTES_LEN: usize = 512;
 const SET_ID_BITS: u32 = 0o6000;
 
 /// The file to start directly, or None: the view must decide.
@@ -66,7 +70,19 @@ fn has_loader(path: &Path) -> io::Result<bool> {
     }
     let mut table = vec![0; count * ELF64_PROGRAM_HEADER_LEN];
     file.read_exact_at(&mut table, offset)?;
-    Ok(table.chunks_exact(ELF64_PROGRAM_HEADER_LEN).any(|entry| entry.starts_with(&PT_INTERP.to_le_bytes())))
+    let of_kind = |kind: u32| {
+        let entries = table.chunks_exact(ELF64_PROGRAM_HEADER_LEN);
+        entries.filter(move |entry| entry.starts_with(&kind.to_le_bytes()))
+    };
+    for note in of_kind(PT_NOTE) {
+        let mut bytes = [0; NOTES_LEN];
+        let len =
+            file.read_at(&mut bytes, note[8..16].try_into().map(u64::from_le_bytes).unwrap_or_default())?;
+        if bytes[..len].windows(GO_NOTE.len()).any(|part| part == GO_NOTE) {
+            return Ok(false);
+        }
+    }
+    Ok(of_kind(PT_INTERP).next().is_some())
 }
 
 #[cfg(test)]

@@ -143,6 +143,7 @@ fn words(why: &OsStr) -> &'static str {
         b"elf32" => "is a 32-bit program",
         b"foreign" => "is for another processor",
         b"other-loader" => "does not use glibc's loader",
+        b"go" => "is a Go program, which makes its own system calls",
         b"loader-in-view" => "has its loader in the view",
         b"other-rights" => "runs with other rights",
         _ => "cannot be reached",

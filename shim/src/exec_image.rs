@@ -5,8 +5,8 @@ use core::ffi::{CStr, c_int};
 
 /// The kernel looks for `#!` in this much (BINPRM_BUF_SIZE).
 const SCRIPT_LEN: usize = 256;
-/// Enough for an ELF header and sixteen program headers.
-const HEAD_LEN: usize = 1024;
+/// A page: an ELF header, program headers, and where linkers put the loader's name and the first notes.
+const HEAD_LEN: usize = 4096;
 /// Processors, in elf(5)'s numbers.
 const EM_386: u16 = 3;
 const EM_X86_64: u16 = 62;
@@ -67,6 +67,8 @@ pub enum Kind<'a> {
     Dynamic(&'a [u8]),
     /// Started by another C library's loader.
     OtherLoader,
+    /// Go's: it has a loader, and makes its own system calls all the same.
+    Go,
     Static,
     /// Of another word size than this library.
     Elf32,
@@ -95,20 +97,46 @@ impl Kind<'_> {
         if header_len != PROGRAM_HEADER_LEN {
             return None;
         }
+        let mut kind = Kind::Static;
         for index in 0..usize::from(count) {
             let at = headers_at.checked_add(index * usize::from(header_len))?;
             // Beyond what was read: nothing is claimed.
-            if u32_at(bytes, at)? != libc::PT_INTERP {
+            let segment_kind = u32_at(bytes, at)?;
+            if segment_kind != libc::PT_INTERP && segment_kind != libc::PT_NOTE {
                 continue;
             }
             let start = usize::try_from(u64_at(bytes, at + 8)?).ok()?;
             let len = usize::try_from(u64_at(bytes, at + 32)?).ok()?;
-            let loader = bytes.get(start..start.checked_add(len)?)?.split(|byte| *byte == 0).next()?;
-            let known = loader.ends_with(LOADER);
-            return Some(if known { Kind::Dynamic(loader) } else { Kind::OtherLoader });
+            let segment = bytes.get(start..start.checked_add(len)?);
+            if segment_kind == libc::PT_NOTE {
+                if segment.is_some_and(has_go_note) {
+                    return Some(Kind::Go);
+                }
+                continue;
+            }
+            let loader = segment?.split(|byte| *byte == 0).next()?;
+            kind = if loader.ends_with(LOADER) { Kind::Dynamic(loader) } else { Kind::OtherLoader };
         }
-        Some(Kind::Static)
+        Some(kind)
     }
+}
+
+/// Whether a note segment, elf(5), has the build id that Go's linker writes.
+fn has_go_note(segment: &[u8]) -> bool {
+    const GO_BUILD_ID: u32 = 4;
+    let padded = |len: u32| (len as usize).checked_next_multiple_of(4);
+    let mut rest = segment;
+    while let (Some(name_len), Some(len), Some(kind)) = (u32_at(rest, 0), u32_at(rest, 4), u32_at(rest, 8)) {
+        if kind == GO_BUILD_ID && rest.get(12..).is_some_and(|name| name.starts_with(b"Go\0\0")) {
+            return true;
+        }
+        let (Some(name_len), Some(len)) = (padded(name_len), padded(len)) else { return false };
+        let Some(next) = name_len.checked_add(len).and_then(|len| rest.get(12..)?.get(len..)) else {
+            return false;
+        };
+        rest = next;
+    }
+    false
 }
 
 /// A little-endian number at `at`; None: out of bounds.

@@ -29,6 +29,7 @@ pub enum Why {
     Elf32,
     Foreign,
     OtherLoader,
+    Go,
     /// Its loader is nowhere but in the view.
     LoaderInView,
     /// It gets other rights than this process has.
@@ -45,6 +46,7 @@ impl Why {
             Kind::Static => Some(Why::Static),
             Kind::Elf32 => Some(Why::Elf32),
             Kind::OtherLoader => Some(Why::OtherLoader),
+            Kind::Go => Some(Why::Go),
             // Without a handler the kernel says that it is no program, as the caller must hear it.
             Kind::Foreign => raw::stat(OTHER_FORMATS).is_ok().then_some(Why::Foreign),
             Kind::Dynamic(loader) if loader != USUAL_LOADER => {
@@ -61,6 +63,7 @@ impl Why {
             Why::Elf32 => c"elf32",
             Why::Foreign => c"foreign",
             Why::OtherLoader => c"other-loader",
+            Why::Go => c"go",
             Why::LoaderInView => c"loader-in-view",
             Why::OtherRights => c"other-rights",
         }
