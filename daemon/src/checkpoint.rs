@@ -150,12 +150,19 @@ impl Daemon {
         if self.store.stats().journal_bytes <= longer_than {
             return Ok(());
         }
-        // The lock keeps the journal still, so that the dump stands for exactly what it replaces.
-        let spaces = self.spaces();
-        if spaces.broken.is_some() || spaces.fresh > 0 {
-            return Ok(());
-        }
-        let written = self.store.checkpoint(&mut |to| write(&spaces, to));
+        let (pending, dump) = {
+            // The lock keeps the records still, so that the dump stands for exactly what the old epoch holds. It goes
+            // to memory: the device is written when others may go on.
+            let spaces = self.spaces();
+            if spaces.broken.is_some() || spaces.fresh > 0 {
+                return Ok(());
+            }
+            let pending = self.store.begin_checkpoint().map_err(|error| error.to_string())?;
+            let mut dump = Vec::new();
+            write(&spaces, &mut dump).map_err(|error| error.to_string())?;
+            (pending, dump)
+        };
+        let written = pending.finish(&mut |to| to.write_all(&dump));
         self.dirty.store(true, Ordering::Release);
         written.map_err(|error| error.to_string())
     }

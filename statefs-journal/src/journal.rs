@@ -19,6 +19,8 @@ pub(crate) struct Journal {
     pub(crate) session: u32,
     /// All segments of the epoch, in order; the last one is allocated but not begun.
     pub(crate) segments: Vec<BlockNo>,
+    /// Which of them is the first one of the present epoch.
+    pub(crate) first_index: u64,
     /// Byte within the present segment where the next record goes.
     pub(crate) pos: usize,
     tail: Vec<u8>,
@@ -80,17 +82,13 @@ impl Journal {
             seed,
             session,
             segments,
+            first_index: 0,
             pos,
             tail: Vec::new(),
             last_seq,
             last_dirty_seq: last_seq,
             synced_seq,
         }
-    }
-
-    /// Blocks that the journal occupies.
-    pub(crate) fn extents(&self) -> impl Iterator<Item = Extent> + '_ {
-        self.segments.iter().map(|start| Extent::new(*start, SEGMENT_BLOCKS))
     }
 
     /// Bytes from the start of the epoch to here.
@@ -160,6 +158,31 @@ impl Journal {
         Ok(self.last_seq)
     }
 
+    /// Ends the epoch: the next record is the first one of the next epoch, in a segment of its own. The chain leads
+    /// on, so that replay goes from one epoch to the next as long as no checkpoint has made the older one needless.
+    /// Returns how many segments the chain has before that one.
+    pub(crate) fn rotate(
+        &mut self,
+        dev: &dyn BlockDevice,
+        alloc: &mut Allocator,
+    ) -> Result<usize, AppendError> {
+        if self.segments.len() as u64 > JOURNAL_SEGMENTS_MAX {
+            return Err(AppendError::Refused(StoreError::JournalFull { bound: JOURNAL_SEGMENTS_MAX }));
+        }
+        let next = Self::new_segment(dev, alloc).map_err(AppendError::Refused)?;
+        self.seed.epoch.0 += 1;
+        self.first_index = self.segments.len() as u64 - 1;
+        self.tail.clear();
+        self.roll(dev, next)?;
+        Ok(self.segments.len() - 2)
+    }
+
+    /// The first `count` segments are needed no more.
+    pub(crate) fn forget(&mut self, count: usize) -> Vec<Extent> {
+        self.first_index = self.first_index.saturating_sub(count as u64);
+        self.segments.drain(..count).map(|start| Extent::new(start, SEGMENT_BLOCKS)).collect()
+    }
+
     fn current(&self) -> BlockNo {
         self.segments[self.segments.len() - 2]
     }
@@ -179,7 +202,7 @@ impl Journal {
         let header = SegmentHeader {
             store_id: self.seed.store_id,
             epoch: self.seed.epoch,
-            index: self.segments.len() as u64 - 2,
+            index: self.segments.len() as u64 - 2 - self.first_index,
             block,
             next,
             session: self.session,

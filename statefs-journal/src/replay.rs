@@ -7,7 +7,7 @@ use crate::layout::segment::{RECORDS_AT, SEGMENT_LEN, SegmentHeader};
 use crate::layout::superblock::Superblock;
 use crate::layout::{BLOCK_LEN, DATA_START_BLOCK, JOURNAL_SEGMENTS_MAX};
 use crate::mutant::{Mutant, planted};
-use crate::types::{BlockNo, Seq};
+use crate::types::{BlockNo, Epoch, Seq};
 
 /// Where and how the journal goes on.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub(crate) struct Recovered {
     pub(crate) seed: Seed,
     /// Segments with records, then the one that is allocated ahead.
     pub(crate) segments: Vec<BlockNo>,
+    /// Which of them is the first one of the epoch in which the journal ends.
+    pub(crate) first_index: u64,
     /// Start of the first block behind the last valid record.
     pub(crate) pos: usize,
     pub(crate) session: u32,
@@ -28,6 +30,8 @@ pub(crate) type Apply<'a> = dyn FnMut(&RecordHeader, &[u8]) -> Result<(), StoreE
 /// One segment in memory.
 struct Segment {
     block: BlockNo,
+    /// That its header says; without a header the epoch in which it was looked for.
+    epoch: Epoch,
     bytes: Vec<u8>,
     header: Option<SegmentHeader>,
 }
@@ -59,10 +63,13 @@ pub(crate) fn replay(
     let seed = Seed { store_id: superblock.store_id, epoch: superblock.epoch };
     // What precedes the epoch is in the checkpoint, which was flushed.
     let synced_seq = Seq(superblock.first_seq.0.saturating_sub(1));
-    let mut reader = Reader { dev, seed, expected: superblock.first_seq, until, session: 0, synced_seq };
+    let session = superblock.first_session;
+    let mut reader = Reader { dev, seed, expected: superblock.first_seq, until, session, synced_seq };
+    let mut first_index = 0;
     let mut segments = vec![superblock.journal_block];
-    let mut segment = reader.load(superblock.journal_block, 0)?;
-    let Some(mut header) = segment.header else {
+    let first = |header: &SegmentHeader| header.epoch == superblock.epoch && header.index == 0;
+    let mut segment = reader.load(superblock.journal_block, superblock.epoch)?;
+    let Some(mut header) = segment.header.filter(first) else {
         return Err(StoreError::Damaged {
             what: "first journal segment",
             block: superblock.journal_block,
@@ -81,6 +88,7 @@ pub(crate) fn replay(
             && let Some((next, next_header)) = reader.follow(header, segments.len() as u64)?
             && reader.restarts(&next, RECORDS_AT)
         {
+            first_index = if next_header.index == 0 { segments.len() as u64 } else { first_index };
             segments.push(next.block);
             (segment, header, pos) = (next, next_header, RECORDS_AT);
         }
@@ -94,6 +102,7 @@ pub(crate) fn replay(
         if !reader.valid(&next, RECORDS_AT) {
             break;
         }
+        first_index = if next_header.index == 0 { segments.len() as u64 } else { first_index };
         segments.push(next.block);
         (segment, header, pos) = (next, next_header, RECORDS_AT);
     }
@@ -102,8 +111,9 @@ pub(crate) fn replay(
     }
     segments.push(header.next);
     Ok(Recovered {
-        seed,
+        seed: Seed { epoch: segment.epoch, ..seed },
         segments,
+        first_index,
         pos: pos.next_multiple_of(BLOCK_LEN),
         session: reader.session,
         last_seq: Seq(reader.expected.0 - 1),
@@ -111,8 +121,15 @@ pub(crate) fn replay(
     })
 }
 
+/// Is `next` what comes behind the segment with `header`: the next one of its epoch, or the first of the next epoch?
+fn follows(header: &SegmentHeader, next: &SegmentHeader) -> bool {
+    let same = next.epoch == header.epoch && next.index == header.index + 1;
+    let rotated = next.epoch.0 == header.epoch.0 + 1 && next.index == 0;
+    same || rotated || planted(Mutant::NoEpoch)
+}
+
 impl Reader<'_> {
-    fn load(&self, block: BlockNo, index: u64) -> Result<Segment, StoreError> {
+    fn load(&self, block: BlockNo, epoch: Epoch) -> Result<Segment, StoreError> {
         if !self.within_device(block) {
             return Err(StoreError::Truncated {
                 what: "a journal segment",
@@ -127,13 +144,10 @@ impl Reader<'_> {
             offset: offset.0,
             source,
         })?;
-        let header = SegmentHeader::decode(&bytes[..BLOCK_LEN]).filter(|header| {
-            header.store_id == self.seed.store_id
-                && (header.epoch == self.seed.epoch || planted(Mutant::NoEpoch))
-                && header.index == index
-                && header.block == block
-        });
-        Ok(Segment { block, bytes, header })
+        let header = SegmentHeader::decode(&bytes[..BLOCK_LEN])
+            .filter(|header| header.store_id == self.seed.store_id && header.block == block);
+        let epoch = header.map_or(epoch, |header| header.epoch);
+        Ok(Segment { block, epoch, bytes, header })
     }
 
     fn within_device(&self, block: BlockNo) -> bool {
@@ -143,14 +157,15 @@ impl Reader<'_> {
 
     fn decode<'s>(&self, segment: &'s Segment, at: usize) -> Option<(RecordHeader, &'s [u8])> {
         let offset = segment.block.offset().plus(at as u64);
-        record::decode(&self.seed, offset, segment.bytes.get(at..)?)
+        let seed = Seed { epoch: segment.epoch, ..self.seed };
+        record::decode(&seed, offset, segment.bytes.get(at..)?)
     }
 
     /// Is there the record that must come next? A session only ends by a record that starts a later one, so
     /// what an earlier session left behind the cut is not ours.
     fn valid(&self, segment: &Segment, at: usize) -> bool {
         self.decode(segment, at).is_some_and(|(header, _)| {
-            let same = header.session == self.session.max(1);
+            let same = header.session == self.session;
             let starts = header.kind == KIND_SESSION && header.session > self.session;
             let unbound = planted(Mutant::NoSession) || planted(Mutant::NoEpoch);
             let (same, starts) = (same || unbound, starts || unbound);
@@ -173,12 +188,12 @@ impl Reader<'_> {
         if index >= JOURNAL_SEGMENTS_MAX || !self.within_device(header.next) {
             return Ok(None);
         }
-        let next = self.load(header.next, index)?;
+        let next = self.load(header.next, header.epoch)?;
         let first = self.decode(&next, RECORDS_AT).map(|(first, _)| first.session);
         let entered = |header: &SegmentHeader| {
             first == Some(header.session) || planted(Mutant::HeaderOfAnySession) || planted(Mutant::NoEpoch)
         };
-        Ok(next.header.filter(entered).map(|header| (next, header)))
+        Ok(next.header.filter(|next| follows(&header, next)).filter(entered).map(|header| (next, header)))
     }
 
     fn take(&mut self, segment: &Segment, at: usize, apply: &mut Apply<'_>) -> Result<usize, StoreError> {
@@ -195,22 +210,27 @@ impl Reader<'_> {
     fn look_behind_the_end(
         &self,
         segment: &Segment,
-        header: SegmentHeader,
+        mut header: SegmentHeader,
         pos: usize,
         index: u64,
     ) -> Result<(), StoreError> {
         let end = segment.block.offset().plus(pos as u64);
         let mut proof = self.claims(segment, pos);
         let mut next = header.next;
-        for index in index..JOURNAL_SEGMENTS_MAX {
+        for _ in index..JOURNAL_SEGMENTS_MAX {
             if proof >= self.expected || !self.within_device(next) {
                 break;
             }
-            let later = self.load(next, index)?;
+            let mut later = self.load(next, header.epoch)?;
             proof = proof.max(self.claims(&later, RECORDS_AT));
-            match later.header {
-                Some(header) => next = header.next,
-                None => break,
+            match later.header.filter(|next| follows(&header, next)) {
+                Some(later) => (next, header) = (later.next, later),
+                None => {
+                    // Its header may be what is damaged: it may have been the first one of the next epoch.
+                    later.epoch = Epoch(header.epoch.0 + 1);
+                    proof = proof.max(self.claims(&later, RECORDS_AT));
+                    break;
+                }
             }
         }
         if proof >= self.expected {
@@ -234,7 +254,8 @@ impl Reader<'_> {
                 return None;
             }
             let offset = segment.block.offset().plus(at as u64);
-            record::decode(&self.seed, offset, block).map(|(header, _)| header.synced_seq)
+            let seed = Seed { epoch: segment.epoch, ..self.seed };
+            record::decode(&seed, offset, block).map(|(header, _)| header.synced_seq)
         };
         starts.filter_map(claim).max().unwrap_or_default()
     }

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use common::{DEVICE_MAX_BYTES, checkpoint, content, open, strings};
 use statefs_journal::device::{Fault, FaultDevice};
 use statefs_journal::layout::DEVICE_LEN_MIN_BYTES;
+use statefs_journal::layout::chunk::CHUNK_LEN;
+use statefs_journal::layout::segment::SEGMENT_LEN;
 use statefs_journal::{BlobHash, BlockDevice, FormatOptions, Key, MemDevice, StateOp, Store, StoreError};
 
 const EIO: i32 = 5;
@@ -181,8 +183,14 @@ fn a_client_that_fails_its_checkpoint_leaves_the_old_state_in_force() {
         Err(std::io::Error::other("no"))
     });
     assert!(matches!(failed, Err(StoreError::Client(_))));
-    assert_eq!(used(&store), before);
+    // The journal has moved on to a segment of the next epoch, which the next checkpoint makes good again.
+    assert_eq!(used(&store), before + SEGMENT_LEN as u64);
     store.append(7, b"two").unwrap();
+    drop(store);
+    let (store, records) = open(dev.clone()).unwrap();
+    assert_eq!(records, strings(&["one", "two"]));
+    checkpoint(&store, &records).unwrap();
+    assert_eq!(used(&store), before + CHUNK_LEN as u64);
     drop(store);
     assert_eq!(open(dev).unwrap().1, strings(&["one", "two"]));
 }

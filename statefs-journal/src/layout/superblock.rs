@@ -21,7 +21,8 @@ pub const CHECKPOINT_HASH_AT: usize = CHECKPOINT_LEN_AT + 8;
 pub const JOURNAL_BLOCK_AT: usize = CHECKPOINT_HASH_AT + 32;
 pub const FIRST_SEQ_AT: usize = JOURNAL_BLOCK_AT + 8;
 pub const STATE_KEYS_AT: usize = FIRST_SEQ_AT + 8;
-pub const RESERVED_AT: usize = STATE_KEYS_AT + 8;
+pub const FIRST_SESSION_AT: usize = STATE_KEYS_AT + 8;
+pub const RESERVED_AT: usize = FIRST_SESSION_AT + 4;
 /// CRC32 of every byte before it. Magic, version and CRC keep their place in every version.
 pub const CRC_AT: usize = BLOCK_LEN - 4;
 
@@ -46,6 +47,8 @@ pub struct Superblock {
     pub first_seq: Seq,
     /// Entries of the key-value space in the checkpoint.
     pub state_keys: u64,
+    /// The session in which the epoch began.
+    pub first_session: u32,
 }
 
 /// What one slot holds.
@@ -77,6 +80,7 @@ impl Superblock {
         put(&mut block, JOURNAL_BLOCK_AT, &self.journal_block.0.to_le_bytes());
         put(&mut block, FIRST_SEQ_AT, &self.first_seq.0.to_le_bytes());
         put(&mut block, STATE_KEYS_AT, &self.state_keys.to_le_bytes());
+        put(&mut block, FIRST_SESSION_AT, &self.first_session.to_le_bytes());
         let crc = crc32fast::hash(&block[..CRC_AT]);
         put(&mut block, CRC_AT, &crc.to_le_bytes());
         block
@@ -115,6 +119,8 @@ impl Superblock {
             journal_block: BlockNo(get_u64(block, JOURNAL_BLOCK_AT)),
             first_seq: Seq(get_u64(block, FIRST_SEQ_AT)),
             state_keys: get_u64(block, STATE_KEYS_AT),
+            // Zero in stores that never had a checkpoint of this kind.
+            first_session: get_u32(block, FIRST_SESSION_AT).max(1),
         })
     }
 }

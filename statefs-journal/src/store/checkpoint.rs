@@ -1,18 +1,17 @@
 //! Checkpoints: the client's state and the blob table in one stream; the journal starts afresh.
 
 use std::io::{self, Write};
-use std::sync::PoisonError;
+use std::sync::{MutexGuard, PoisonError};
 
 use crate::alloc::{Extent, Purpose};
 use crate::checkpoint::{ChunkWriter, Written};
 use crate::error::StoreError;
-use crate::journal::Journal;
 use crate::layout::chunk::CHUNK_BLOCKS;
-use crate::layout::record::{BLOB_ENTRY_LEN, Seed, encode_blob};
+use crate::layout::record::{BLOB_ENTRY_LEN, KIND_SYNCED, Seed, encode_blob};
 use crate::layout::superblock::Superblock;
 use crate::mutant::{Mutant, planted};
 use crate::state::{Picture, encode_entry};
-use crate::types::Epoch;
+use crate::types::Seq;
 
 use super::Store;
 
@@ -21,9 +20,33 @@ const BUFFER_LEN: usize = 64 << 10;
 
 /// What a checkpoint starts from.
 struct Begun {
-    journal: Journal,
+    /// Segments of the journal that the checkpoint makes needless.
+    old_segments: usize,
+    seed: Seed,
+    session: u32,
+    last_seq: Seq,
     table: Vec<u8>,
     state: Picture,
+}
+
+/// A checkpoint that was begun: records from now on belong to the next epoch. Appends and puts go on while it is
+/// written. Dropped without an end it leaves the old state in force.
+pub struct PendingCheckpoint<'a> {
+    store: &'a Store,
+    begun: Begun,
+    _one: MutexGuard<'a, ()>,
+}
+
+impl PendingCheckpoint<'_> {
+    /// Writes the checkpoint and empties the journal up to its beginning. `write` streams the client's state as it was
+    /// when the checkpoint was begun.
+    ///
+    /// # Errors
+    /// `NoSpace`, `Client` (what `write` returned): the old checkpoint and journal stay in force. `Io`: the store
+    /// is poisoned.
+    pub fn finish(self, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> Result<(), StoreError> {
+        self.store.complete(&self.begun, write)
+    }
 }
 
 impl Store {
@@ -32,43 +55,64 @@ impl Store {
     /// for itself). Appends and puts of other threads wait, reads do not.
     ///
     /// # Errors
-    /// `NoSpace`, `Client` (what `write` returned): the old checkpoint and journal stay in force. `Io`: the store
-    /// is poisoned.
+    /// As [`PendingCheckpoint::finish`].
     pub fn checkpoint(
         &self,
         write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), StoreError> {
+        let _one = self.checkpointing.lock().unwrap_or_else(PoisonError::into_inner);
         let _alone = self.gate.write().unwrap_or_else(PoisonError::into_inner);
-        self.check()?;
-        let Begun { journal, table, state } = self.begin_epoch()?;
-        match self.stream(&table, &state, journal.seed, write) {
-            Ok((written, chunks)) => self.switch(journal, &written, state.len(), chunks),
-            Err(error) => {
-                let mut core = self.core();
-                journal.extents().for_each(|extent| core.alloc.free(extent));
-                Err(error)
-            }
-        }
+        let begun = self.begin()?;
+        self.complete(&begun, write)
     }
 
-    /// The new epoch's empty journal, and what goes into the stream before the client's bytes.
-    fn begin_epoch(&self) -> Result<Begun, StoreError> {
+    /// Begins a checkpoint that is written while others go on. The caller sees to it that the state it will stream
+    /// has the effect of all its records appended before this call and of none appended after it.
+    ///
+    /// # Errors
+    /// `NoSpace`, `JournalFull`: nothing was begun. `Io`: the store is poisoned.
+    pub fn begin_checkpoint(&self) -> Result<PendingCheckpoint<'_>, StoreError> {
+        let one = self.checkpointing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = self.gate.write().unwrap_or_else(PoisonError::into_inner);
+        Ok(PendingCheckpoint { store: self, begun: self.begin()?, _one: one })
+    }
+
+    /// Ends the epoch in the journal and takes a picture of what the engine keeps itself. The caller has the gate.
+    fn begin(&self) -> Result<Begun, StoreError> {
+        self.check()?;
         let mut guard = self.core();
         let core = &mut *guard;
         if !planted(Mutant::CheckpointWithoutBlobs) {
             self.drain_pack(core)?;
         }
-        let epoch = Epoch(core.superblock.epoch.0 + 1);
-        let seed = Seed { store_id: self.store_id, epoch };
-        let begun = Journal::begin(&*self.dev, &mut core.alloc, seed, core.journal.last_seq);
-        let journal = self.judge(begun)?;
+        let rotated = core.journal.rotate(&*self.dev, &mut core.alloc);
+        let old_segments = self.judge(rotated)?;
+        let last_seq = core.journal.last_seq;
+        // Replay enters a segment by its first record, so that none must be without one when the next epoch begins.
+        self.append_records(core, &[(KIND_SYNCED, &[])])?;
         let count = usize::try_from(core.table.len()).unwrap_or(0);
         let mut table = Vec::with_capacity(8 + count * BLOB_ENTRY_LEN);
         table.extend_from_slice(&core.table.len().to_le_bytes());
         for (hash, loc) in core.table.iter() {
             encode_blob(&mut table, hash, loc.offset, loc.len_bytes);
         }
-        Ok(Begun { journal, table, state: core.state.picture() })
+        Ok(Begun {
+            old_segments,
+            seed: core.journal.seed,
+            session: core.journal.session,
+            last_seq,
+            table,
+            state: core.state.picture(),
+        })
+    }
+
+    fn complete(
+        &self,
+        begun: &Begun,
+        write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), StoreError> {
+        let (written, chunks) = self.stream(&begun.table, &begun.state, begun.seed, write)?;
+        self.switch(begun, &written, chunks)
     }
 
     fn stream(
@@ -113,43 +157,30 @@ impl Store {
     }
 
     /// From here on the new epoch is in force; what the old one used becomes free.
-    fn switch(
-        &self,
-        journal: Journal,
-        written: &Written,
-        state_keys: u64,
-        chunks: Vec<Extent>,
-    ) -> Result<(), StoreError> {
-        let superblock = {
-            let core = self.core();
-            Superblock {
-                store_id: self.store_id,
-                epoch: journal.seed.epoch,
-                generation: core.superblock.generation + 1,
-                device_len_bytes: self.dev.len_bytes(),
-                checkpoint_block: written.first,
-                checkpoint_len_bytes: written.len_bytes,
-                checkpoint_hash: written.hash,
-                journal_block: journal.segments[0],
-                first_seq: journal.last_seq.next(),
-                state_keys,
-            }
-        };
-        self.publish(&superblock)?;
+    fn switch(&self, begun: &Begun, written: &Written, chunks: Vec<Extent>) -> Result<(), StoreError> {
+        let journal_block = self.core().journal.segments[begun.old_segments];
+        self.publish(|present| Superblock {
+            epoch: begun.seed.epoch,
+            checkpoint_block: written.first,
+            checkpoint_len_bytes: written.len_bytes,
+            checkpoint_hash: written.hash,
+            journal_block,
+            first_seq: begun.last_seq.next(),
+            state_keys: begun.state.len(),
+            first_session: begun.session,
+            ..present
+        })?;
         let mut guard = self.core();
         let core = &mut *guard;
-        let synced = journal.last_seq;
-        let old: Vec<Extent> =
-            core.journal.extents().chain(core.checkpoint_extents.iter().copied()).collect();
-        core.journal = journal;
-        core.superblock = superblock;
+        let mut old = core.journal.forget(begun.old_segments);
+        old.append(&mut core.checkpoint_extents);
         core.checkpoint_extents = chunks;
-        core.unsynced_blob_bytes = 0;
+        core.journal.synced_seq = core.journal.synced_seq.max(begun.last_seq);
         old.into_iter().for_each(|extent| self.give_back(core, extent));
-        self.release(core, synced);
+        self.release(core, begun.last_seq);
         drop(guard);
         let mut flushing = self.flushing();
-        flushing.synced = flushing.synced.max(synced);
+        flushing.synced = flushing.synced.max(begun.last_seq);
         Ok(())
     }
 }

@@ -62,6 +62,7 @@ impl Store {
                 journal_block: journal.segments[0],
                 first_seq: Seq(1),
                 state_keys: 0,
+                first_session: 1,
             },
         )?;
         Ok(seed.store_id)

@@ -166,7 +166,7 @@ fn cut(dev: &dyn BlockDevice, superblock: &Superblock, expected: Seq) -> Result<
         let mut header = vec![0; BLOCK_LEN];
         dev.read_at(at.offset(), &mut header).map_err(io("read of a segment header"))?;
         let next = SegmentHeader::decode(&header)
-            .filter(|h| h.store_id == superblock.store_id && h.epoch == superblock.epoch && h.block == at);
+            .filter(|h| h.store_id == superblock.store_id && h.epoch >= superblock.epoch && h.block == at);
         let zeroes = vec![0; usize::try_from(end - offset.0).unwrap_or(0)];
         if !zeroes.is_empty() {
             dev.write_at(offset, &zeroes).map_err(io("write of the cut"))?;

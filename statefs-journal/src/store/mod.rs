@@ -28,6 +28,7 @@ use crate::state::Space;
 use crate::table::Table;
 use crate::types::{BlobHash, Epoch, Seq, StoreId};
 
+pub use checkpoint::PendingCheckpoint;
 pub use collect::{Collection, Swept};
 pub use format::FormatOptions;
 pub use fsck::{Finding, Fsck};
@@ -68,12 +69,16 @@ pub struct Stats {
 
 /// An open store. All methods take `&self` and may be called from several threads.
 ///
-/// Lock order: `gate`, then `core`; `flushing` is never held while another lock is taken.
+/// Lock order: `checkpointing`, `gate`, `publishing`, `core`; `flushing` is never held while another lock is taken.
 pub struct Store {
     dev: Arc<dyn BlockDevice>,
     store_id: StoreId,
     /// Shared by everything that changes the store, taken alone by a checkpoint.
     gate: RwLock<()>,
+    /// One checkpoint at a time.
+    checkpointing: Mutex<()>,
+    /// Who publishes a superblock, from making it up to having it in `core`.
+    publishing: Mutex<()>,
     core: Mutex<Core>,
     flushing: Mutex<Flushing>,
     flushed: Condvar,

@@ -35,8 +35,10 @@ impl Store {
 
     fn go_on(dev: Arc<dyn BlockDevice>, superblock: Superblock, found: Found) -> Result<Self, StoreError> {
         let Found { table, state, alloc, checkpoint_extents, journal: end } = found;
-        let session = end.session.max(1) + 1;
-        let journal = Journal::resume(end.seed, session, end.segments, end.pos, end.last_seq, end.synced_seq);
+        let session = end.session + 1;
+        let mut journal =
+            Journal::resume(end.seed, session, end.segments, end.pos, end.last_seq, end.synced_seq);
+        journal.first_index = end.first_index;
         let core = Core {
             journal,
             table,
@@ -53,6 +55,8 @@ impl Store {
             dev,
             store_id: core.superblock.store_id,
             gate: RwLock::new(()),
+            checkpointing: Mutex::new(()),
+            publishing: Mutex::new(()),
             flushing: Mutex::new(Flushing { active: false, synced: core.journal.synced_seq }),
             core: Mutex::new(core),
             flushed: Condvar::new(),

@@ -66,24 +66,17 @@ impl Store {
             self.drain_pack(&mut core)?;
             // What is being flushed is not written again: the next record starts a new block.
             core.journal.seal();
-            let len_bytes = self.dev.len_bytes();
-            let grown = (len_bytes != core.superblock.device_len_bytes).then(|| Superblock {
-                device_len_bytes: len_bytes,
-                generation: core.superblock.generation + 1,
-                ..core.superblock.clone()
-            });
+            let grown = self.dev.len_bytes() != core.superblock.device_len_bytes;
             (core.journal.last_seq, core.unsynced_blob_bytes, grown)
         };
-        match grown {
-            None => self.flush_device()?,
-            Some(superblock) => {
-                // A cut-off device must be noticed even where everything in the lost part is missing.
-                self.publish(&superblock)?;
-                self.core().superblock = superblock;
-            }
+        if grown {
+            // A cut-off device must be noticed even where everything in the lost part is missing.
+            self.publish(|superblock| superblock)?;
+        } else {
+            self.flush_device()?;
         }
         let mut core = self.core();
-        core.unsynced_blob_bytes -= blob_bytes;
+        core.unsynced_blob_bytes = core.unsynced_blob_bytes.saturating_sub(blob_bytes);
         core.journal.synced_seq = core.journal.synced_seq.max(target);
         self.release(&mut core, target);
         // Makes the claim readable at the next open, where replay looks for it: at the start of a block. A store
@@ -107,9 +100,25 @@ impl Store {
 
     /// Writes both slots, one after the other, so that at every instant one of them is whole. Flushes everything
     /// written before as well.
-    pub(super) fn publish(&self, superblock: &Superblock) -> Result<(), StoreError> {
+    ///
+    /// `change` makes the next superblock of the present one; generation and device length are seen to.
+    pub(super) fn publish(&self, change: impl FnOnce(Superblock) -> Superblock) -> Result<(), StoreError> {
+        let _one = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
         self.check()?;
-        publish(&*self.dev, superblock).map_err(|error| self.fail(error))
+        let present = {
+            let mut core = self.core();
+            // What the flushes below may cover is not written again.
+            core.journal.seal();
+            core.superblock.clone()
+        };
+        let next = Superblock {
+            generation: present.generation + 1,
+            device_len_bytes: self.dev.len_bytes(),
+            ..change(present)
+        };
+        publish(&*self.dev, &next).map_err(|error| self.fail(error))?;
+        self.core().superblock = next;
+        Ok(())
     }
 
     /// Gives back the blocks of removals that are durable up to `synced`.

@@ -133,10 +133,15 @@ impl History {
     }
 
     fn step(&mut self, store: &Store, random: &mut Random) {
+        let which = random.below(16);
+        self.step_of(store, random, which);
+    }
+
+    fn step_of(&mut self, store: &Store, random: &mut Random, which: u64) {
         let begun = self.dev.log_len();
         let mut model = (*self.moments[self.moments.len() - 1].model).clone();
         let mut is_floor = false;
-        match random.below(16) {
+        match which {
             0..=3 => {
                 // The longest ones fill blocks exactly, so that leftovers of several start at blocks.
                 let len = [8, 60, 700, 4064, 4064][random.below(5) as usize];
@@ -174,6 +179,10 @@ impl History {
                 store.sync().unwrap();
                 is_floor = true;
             }
+            14 => {
+                self.background_checkpoint(store, random);
+                return;
+            }
             _ => {
                 let records: Vec<u8> = model.records.iter().flat_map(|r| r.to_le_bytes()).collect();
                 store.checkpoint(&mut |out: &mut dyn Write| out.write_all(&records)).unwrap();
@@ -183,6 +192,30 @@ impl History {
         self.moments.push(Moment { begun, model: Arc::new(model) });
         if is_floor {
             self.floors.push(Floor { from: self.dev.log_len(), moment: self.moments.len() - 1 });
+        }
+    }
+
+    /// A checkpoint that others do not wait for: what they do meanwhile belongs to the next epoch.
+    fn background_checkpoint(&mut self, store: &Store, random: &mut Random) {
+        let model = Arc::clone(&self.moments[self.moments.len() - 1].model);
+        let records: Vec<u8> = model.records.iter().flat_map(|r| r.to_le_bytes()).collect();
+        let begun = self.dev.log_len();
+        let pending = store.begin_checkpoint().unwrap();
+        self.moments.push(Moment { begun, model });
+        let promised = self.moments.len() - 1;
+        for _ in 0..random.below(4) {
+            // Anything but another checkpoint.
+            let which = random.below(14);
+            self.step_of(store, random, which);
+        }
+        let begun = self.dev.log_len();
+        // One in four never comes to its end.
+        if random.below(4) > 0 {
+            pending.finish(&mut |out: &mut dyn Write| out.write_all(&records)).unwrap();
+            let model = Arc::clone(&self.moments[self.moments.len() - 1].model);
+            self.moments.push(Moment { begun, model });
+            // What was put since it began is only promised by a sync.
+            self.floors.push(Floor { from: self.dev.log_len(), moment: promised });
         }
     }
 
@@ -223,7 +256,8 @@ impl History {
 
     /// First and last moment that may be found after a cut behind the first `prefix` operations.
     pub fn bounds(&self, prefix: usize) -> (usize, usize) {
-        let floor = self.floors.iter().rev().find(|floor| floor.from <= prefix).map_or(0, |f| f.moment);
+        let passed = self.floors.iter().filter(|floor| floor.from <= prefix);
+        let floor = passed.map(|floor| floor.moment).max().unwrap_or(0);
         let issued = self.moments.iter().rposition(|moment| moment.begun < prefix).unwrap_or(0);
         (floor, issued.max(floor))
     }
@@ -244,11 +278,18 @@ impl History {
         if self.moments[first..=last].iter().any(agrees) {
             return Ok(());
         }
+        let wanted = &self.moments[first].model;
+        let missing = wanted.live.difference(&found.live).count();
         Err(format!(
-            "{} records, {} keys, {} blobs found: no moment from {first} to {last} is like that",
+            "{} records, {} keys, {} blobs found: no moment from {first} to {last} is like that; the first has {} \
+             records, {} keys, {} blobs of which {missing} are missing, state equal: {}",
             found.records.len(),
             found.state.len(),
-            found.live.len()
+            found.live.len(),
+            wanted.records.len(),
+            wanted.state.len(),
+            wanted.live.len(),
+            wanted.state == found.state,
         ))
     }
 }
