@@ -63,6 +63,17 @@ own_project() {
         answer='LD_LIBRARY_PATH=greeting-1.0 greeting-1.0/greeting'
         wanted='hello from the package'
         ;;
+    go)
+        # Go's own packages make their system calls themselves: such programs work on a copy of the workspace.
+        export GOFLAGS=-mod=mod GOPROXY=off GOTOOLCHAIN=local GOCACHE=$T/go-cache GOPATH=$T/go-path
+        build='go build -trimpath -buildvcs=false -o tide ./cmd/tide'
+        test='go vet ./... && go generate ./... && go test ./... && ./tide written && test -z "$(gofmt -l .)"'
+        remake='go build -trimpath -buildvcs=false -o tide ./cmd/tide && touch tide'
+        header=moon/phases.txt
+        volatile='^$'
+        answer='./tide'
+        wanted='half'
+        ;;
     npm)
         export npm_config_offline=true npm_config_audit=false npm_config_fund=false npm_config_update_notifier=false
         # Its cache and logs, which have times in their names.

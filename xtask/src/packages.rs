@@ -39,6 +39,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("fio", "fio"),
     ("dbench", "dbench"),
     ("python3.11", "python3.11"),
+    ("go", "golang-go"),
 ];
 
 /// A file that must be there, and the package that brings it: another Python may come first on the path.
