@@ -3,7 +3,7 @@
 mod common;
 use common::{Vrift, stdout};
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 19] = [
     "ingest",
     "run",
     "env",
@@ -15,6 +15,10 @@ const COMMANDS: [&str; 15] = [
     "stat",
     "export",
     "sync",
+    "state",
+    "gc",
+    "fsck",
+    "scrub",
     "daemon",
     "doctor",
     "completions",
