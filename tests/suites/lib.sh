@@ -30,9 +30,14 @@ needs() {
 stop_daemons() {
     local pid_file pid
     for pid_file in "$T"/*/run/vrift/*/pid; do
-        [ -f "$pid_file" ] || continue
-        pid=$(cat "$pid_file")
-        [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = vriftd ] && kill "$pid" || true
+        # One that ends by itself takes the file with it.
+        pid=$(cat "$pid_file" 2>/dev/null) || continue
+        [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = vriftd ] && kill "$pid" || continue
+        # It syncs first, into the folder that is removed next.
+        for _ in {1..100}; do
+            kill -0 "$pid" 2>/dev/null || break
+            sleep 0.1
+        done
     done
 }
 
