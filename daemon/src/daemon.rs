@@ -72,8 +72,6 @@ pub struct Daemon {
     pub bases: Mutex<HashMap<u32, KnownBase>>,
     spaces: Mutex<Namespaces>,
     seal_done: Condvar,
-    /// Staging files of vnodes that are gone.
-    leftovers: Mutex<Vec<PathBuf>>,
     /// One take-in, diff or export of a workspace at a time.
     turns: Mutex<HashMap<u32, Arc<Mutex<()>>>>,
     unique: AtomicU64,
@@ -110,7 +108,6 @@ impl Daemon {
             bases: Mutex::default(),
             spaces: Mutex::new(spaces),
             seal_done: Condvar::new(),
-            leftovers: Mutex::default(),
             turns: Mutex::default(),
             unique: AtomicU64::new(1),
             stopping: AtomicBool::new(false),
@@ -213,18 +210,6 @@ impl Daemon {
     /// The end was asked for.
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
-    }
-
-    /// Files to be removed soon. Forgotten by a daemon that dies; the next one removes what belongs to no vnode.
-    pub fn leftovers(&self) -> MutexGuard<'_, Vec<PathBuf>> {
-        self.leftovers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub fn remove_leftovers(&self) {
-        let files = std::mem::take(&mut *self.leftovers());
-        for file in files {
-            let _ = std::fs::remove_file(file);
-        }
     }
 
     /// Ends the event loop.

@@ -20,7 +20,6 @@ pub fn run(daemon: &Daemon) {
     let mut complained = false;
     loop {
         std::thread::sleep(PAUSE);
-        daemon.remove_leftovers();
         let flushed = if daemon.cas.pending() == 0 { Ok(()) } else { daemon.flush() };
         let written = flushed
             .map_err(|error| error.to_string())

@@ -73,10 +73,7 @@ pub fn serve(
         may_wait: false,
     };
     match run(daemon, &call) {
-        Attempt::Answered(answer) => {
-            connection.reply(&header, answer);
-            daemon.remove_leftovers();
-        }
+        Attempt::Answered(answer) => connection.reply(&header, answer),
         Attempt::Bytes(bytes) => connection.reply_data(&header, bytes),
         Attempt::NeedsWorker => {
             call.may_wait = true;
@@ -282,12 +279,12 @@ fn remove_real(daemon: &Daemon, workspace: u32, vnode: VnodeNo) {
     crate::sockets::remove(daemon, workspace, vnode);
 }
 
-/// Removes the real things of vnodes that are gone; staging files when the client has its answer. Open fds keep what
-/// they have, as on any file system.
+/// Removes the real things of vnodes that are gone. Open fds keep what they have, as on any file system.
 pub fn tidy(daemon: &Daemon, workspace: u32, applied: &Applied) {
     let file = |unlinked: &Unlinked| match unlinked.content {
         Content::Staged if unlinked.last => {
-            daemon.leftovers().push(daemon.folders.staging(workspace, unlinked.vnode.0));
+            // Before the reply: that the client's fd has no name left tells it that its vnode is gone.
+            let _ = fs::remove_file(daemon.folders.staging(workspace, unlinked.vnode.0));
         }
         Content::None if unlinked.last => remove_real(daemon, workspace, unlinked.vnode),
         // Another name is left, or the bytes are the store's.

@@ -150,7 +150,7 @@ fn an_unlinked_or_replaced_staged_file_leaves_nothing_behind() {
     one.write_all(b"one").unwrap();
     raw.request(Op::Rename, VnodeRequest { dir2: ROOT.into(), ..at(ROOT) }, b"one", b"two").unwrap();
     drop(two);
-    // The file goes when the client has its answer, and before its next request is read.
+    // The file is gone by the client's next request at the latest.
     let left = |raw: &mut Raw| {
         raw.request(Op::Unlink, at(ROOT), b"not there", b"").unwrap_err();
         fs::read_dir(world.home().join("staging/00000001")).unwrap().count()
