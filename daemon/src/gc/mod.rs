@@ -1,8 +1,9 @@
 //! Collecting what nothing refers to: blobs of the store, files of the hot tier.
 //!
-//! Marks come from all workspaces (content of files, content that a staged file had before, base tables). What comes
-//! into use meanwhile is noted by the store. Who puts content first and refers to it later holds a [`Hold`]: a
-//! collection waits for the holds that are older than itself.
+//! Marks come from [`roots`]. What comes into use meanwhile is noted by the store. Who puts content first and refers to
+//! it later holds a [`Hold`]: a collection waits for the holds that are older than itself.
+
+mod roots;
 
 use crate::admin::{Refusal, Teller};
 use crate::daemon::Daemon;
@@ -146,7 +147,7 @@ fn run(daemon: &Daemon, manner: &Manner<'_>) -> Result<Collected, Refusal> {
     (manner.progress)("marking", 0, 0);
     // What is queued for the store is its only copy: nothing can be said about it before it is there.
     daemon.flush().map_err(|error| failed(&error))?;
-    let live = mark(daemon);
+    let live = roots::collect(daemon);
     let hot = daemon.cas.hot_files().map_err(|error| failed(&error))?;
     let garbage = by_last_use(daemon, &live, &hot);
     let hot_bytes: u64 = hot.values().map(|file| file.bytes).sum();
@@ -200,22 +201,6 @@ fn run(daemon: &Daemon, manner: &Manner<'_>) -> Result<Collected, Refusal> {
     result.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     daemon.gc.lock().after_last = stats.used_bytes;
     Ok(result)
-}
-
-/// Everything that a workspace refers to. Each is looked at as a whole; what changes behind our back is noted as used
-/// by the store.
-fn mark(daemon: &Daemon) -> HashSet<BlobHash> {
-    let mut live = HashSet::new();
-    daemon.store.for_each_state_blob(&mut |hash| _ = live.insert(*hash));
-    let ids: Vec<u32> = daemon.spaces().workspaces.keys().copied().collect();
-    for id in ids {
-        let spaces = daemon.spaces();
-        let Ok(workspace) = spaces.get(id) else { continue };
-        live.extend(workspace.base.map(BlobHash));
-        live.extend(workspace.staged.values().flatten().map(|hash| BlobHash(*hash)));
-        workspace.index.vnodes(&mut |vnode| live.extend(workspace.sealed_hash(vnode).map(BlobHash)));
-    }
-    live
 }
 
 /// Blobs of the store and of the hot tier that are not marked, those first that were not used for the longest time.

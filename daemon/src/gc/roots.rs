@@ -1,0 +1,37 @@
+//! What keeps content alive: the one list of everything that refers to a blob.
+//!
+//! Extended attributes, symlinks and the answers kept for retries hold their bytes themselves. The table of a worktree
+//! (a copy for programs out of reach) names content only to tell whether a file of the copy has changed: the bytes
+//! are in the copy, and what is taken back from it is put again.
+
+use crate::daemon::Daemon;
+use crate::namespace::Workspace;
+use statefs_journal::BlobHash;
+use std::collections::HashSet;
+
+/// Everything that something refers to. Workspaces are looked at one after the other, each as a whole; what comes into
+/// use behind our back is noted as used by the store.
+pub fn collect(daemon: &Daemon) -> HashSet<BlobHash> {
+    let mut live = HashSet::new();
+    let mut keep = |hash: BlobHash| _ = live.insert(hash);
+    daemon.store.for_each_state_blob(&mut |hash| keep(*hash));
+    let ids: Vec<u32> = daemon.spaces().workspaces.keys().copied().collect();
+    for id in ids {
+        let spaces = daemon.spaces();
+        if let Ok(workspace) = spaces.get(id) {
+            of_workspace(workspace, &mut keep);
+        }
+    }
+    live
+}
+
+/// Content of files, content that a file being written had before, the table of what was taken in.
+fn of_workspace(workspace: &Workspace, keep: &mut dyn FnMut(BlobHash)) {
+    workspace.base.into_iter().for_each(|hash| keep(BlobHash(hash)));
+    workspace.staged.values().flatten().for_each(|hash| keep(BlobHash(*hash)));
+    workspace.index.vnodes(&mut |vnode| {
+        if let Some(hash) = workspace.sealed_hash(vnode) {
+            keep(BlobHash(hash));
+        }
+    });
+}
