@@ -4,6 +4,7 @@ use crate::base::Base;
 use crate::clock::Clock;
 use crate::connection::Connection;
 use crate::folders::Folders;
+use crate::kill_points;
 use crate::namespace::{Applied, Namespaces};
 use crate::record::{Change, Origin, Record};
 use crate::workers::Workers;
@@ -126,7 +127,9 @@ impl Daemon {
         origin: Origin,
         change: &Change<'_>,
     ) -> Result<Applied, Errno> {
+        kill_points::pass(|| format!("append {}", change.step()));
         self.log(spaces, &[Record::Change { workspace, origin, change: *change }])?;
+        kill_points::pass(|| format!("appended {}", change.step()));
         let applied = spaces.get_mut(workspace)?.apply(change);
         match applied {
             Ok(applied) => {

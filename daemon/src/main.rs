@@ -28,6 +28,7 @@ mod fsck;
 mod gc;
 mod in_place;
 mod ingest;
+mod kill_points;
 mod look;
 mod namespace;
 mod open;

@@ -94,6 +94,22 @@ pub enum Change<'a> {
     },
 }
 
+impl Change<'_> {
+    /// Its name in [`crate::kill_points`].
+    pub fn step(&self) -> &'static str {
+        match self {
+            Change::Make { .. } => "Make",
+            Change::Link { .. } => "Link",
+            Change::Unlink { .. } => "Unlink",
+            Change::Rmdir { .. } => "Rmdir",
+            Change::Rename { .. } => "Rename",
+            Change::SetAttr { .. } => "SetAttr",
+            Change::SetXattr { .. } => "SetXattr",
+            Change::SetContent { .. } => "SetContent",
+        }
+    }
+}
+
 mod kind {
     pub const WORKSPACE: u8 = 1;
     pub const BASE: u8 = 2;

@@ -83,6 +83,9 @@ pub fn take_over(folders: &Folders, store: &Store, cas: &Cas, spaces: &mut Names
 
 fn take_over_staging(folders: &Folders, store: &Store, cas: &Cas, workspace: &mut Workspace) -> Result<()> {
     let mut found = HashSet::new();
+    let is_vnode = |vnode| workspace.index.attr(vnode).is_some();
+    crate::unnamed::settle(&cas.staging_dir(workspace.id), &is_vnode)
+        .context("cannot settle the staging folder")?;
     for number in cas.list_staging(workspace.id)? {
         if crate::unnamed::is_unnamed(number) && cas.has_writer(workspace.id, number)? {
             continue;

@@ -9,7 +9,9 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::{Gid, Uid, fchown};
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use vrift_manifest::types::{S_IFDIR, S_IFMT};
 use vrift_manifest::{Content, NewVnode, VnodeNo};
 use vrift_protocol::VnodeReply;
@@ -76,19 +78,60 @@ pub fn link(daemon: &Daemon, call: &Call) -> Result<VnodeNo, Errno> {
     let change = Change::Make { at, dir: call.dir(), name: &call.name, new, now_ns };
     expect(workspace, &change)?;
     let to = daemon.folders.staging(call.workspace, at.0);
-    fs::rename(&from, &to).map_err(|error| crate::namespace::errno_of(&error))?;
-    let named = fs::set_permissions(&to, fs::Permissions::from_mode(0o600))
-        .map_err(|error| crate::namespace::errno_of(&error))
-        .and_then(|()| crate::set_id::carry(&to, new.mode))
-        .and_then(|()| daemon.commit(&mut spaces, call.workspace, call.origin, &change));
+    // The rename, not a link: what the client's fd is called in /proc goes with it.
+    note_origin(&to, number)
+        .and_then(|()| fs::rename(&from, &to))
+        .map_err(|error| crate::namespace::errno_of(&error))?;
+    let named = daemon.commit(&mut spaces, call.workspace, call.origin, &change);
     match named {
-        Ok(_) => Ok(at),
-        Err(errno) => {
-            let _ = fs::set_permissions(&to, fs::Permissions::from_mode(stat.mode() & 0o7777));
-            let _ = fs::rename(&to, &from);
-            Err(errno)
-        }
+        Ok(_) => become_private(&to),
+        Err(_) => drop(fs::rename(&to, &from)),
     }
+    let _ = fs::remove_file(origin_of(&to));
+    named.map(|_| at)
+}
+
+/// As other staging files: the daemon's alone, with the set-ID bits that the kernel may take away.
+fn become_private(staging: &Path) {
+    let Ok(stat) = fs::symlink_metadata(staging) else { return };
+    let _ = fs::set_permissions(staging, fs::Permissions::from_mode(0o600));
+    let _ = crate::set_id::carry(staging, stat.mode());
+}
+
+/// The symlink whose target is the number that a staging file had before it got a name. It is there for as long as a
+/// daemon that follows would have to finish or undo the naming.
+fn origin_of(staging: &Path) -> PathBuf {
+    staging.with_extension("unnamed")
+}
+
+fn note_origin(staging: &Path, number: u64) -> std::io::Result<()> {
+    let origin = origin_of(staging);
+    let _ = fs::remove_file(&origin);
+    std::os::unix::fs::symlink(format!("{number:016x}"), origin)
+}
+
+/// Finishes or undoes what a daemon before this one was naming when it died.
+///
+/// # Errors
+/// The staging folder cannot be read, or a file in it not renamed.
+pub fn settle(staging_dir: &Path, is_vnode: &dyn Fn(VnodeNo) -> bool) -> std::io::Result<()> {
+    for entry in fs::read_dir(staging_dir)? {
+        let origin = entry?.path();
+        if origin.extension().is_none_or(|extension| extension != "unnamed") {
+            continue;
+        }
+        let staging = origin.with_extension("");
+        let name = staging.file_name().unwrap_or_default();
+        match crate::sealing::vnode_of_name(name.as_bytes()) {
+            Some(vnode) if is_vnode(VnodeNo(vnode)) => become_private(&staging),
+            _ => match fs::rename(&staging, staging_dir.join(fs::read_link(&origin)?)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            },
+        }
+        fs::remove_file(&origin)?;
+    }
+    Ok(())
 }
 
 /// Removes an unnamed file that nobody can write any more.

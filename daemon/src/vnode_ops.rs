@@ -3,6 +3,7 @@
 use crate::clock::timespec;
 use crate::connection::{Connection, Greeting};
 use crate::daemon::{Daemon, Spaces};
+use crate::kill_points;
 use crate::namespace::{Applied, Workspace, errno_of};
 use crate::record::{Change, Origin};
 use nix::errno::Errno;
@@ -72,7 +73,12 @@ pub fn serve(
         name2: name2.to_vec(),
         may_wait: false,
     };
-    match run(daemon, &call) {
+    kill_points::pass(|| format!("received {op:?}"));
+    let attempt = run(daemon, &call);
+    if !matches!(attempt, Attempt::NeedsWorker) {
+        kill_points::pass(|| format!("answer {op:?}"));
+    }
+    match attempt {
         Attempt::Answered(answer) => connection.reply(&header, answer),
         Attempt::Bytes(bytes) => connection.reply_data(&header, bytes),
         Attempt::NeedsWorker => {
@@ -83,6 +89,7 @@ pub fn serve(
                     Attempt::Answered(answer) => answer,
                     Attempt::Bytes(_) | Attempt::NeedsWorker => Err(Errno::EIO),
                 };
+                kill_points::pass(|| format!("answer {op:?}"));
                 client.reply(&header, answer);
             }));
         }

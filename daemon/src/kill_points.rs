@@ -1,0 +1,40 @@
+//! A switch for tests: the daemon dies, as by SIGKILL, at a step that a test names.
+//!
+//! The variable VRIFT_TEST_DIE has the path of a file, which is looked at in every step while the variable is set. With
+//! `STEP` or `STEP N` in it, the Nth pass of that step removes the file and kills the process; the daemon that follows
+//! finds no file and goes on. Steps: `received OP` and `answer OP` of a vnode request (names of
+//! [`vrift_protocol::Op`]), `append KIND` and `appended KIND` before and after the journal has a change (names of
+//! [`crate::record::Change`]). A step may have passes of several threads; they count one after another.
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+const VARIABLE: &str = "VRIFT_TEST_DIE";
+
+static FILE: LazyLock<Option<PathBuf>> = LazyLock::new(|| std::env::var_os(VARIABLE).map(PathBuf::from));
+static TURN: Mutex<()> = Mutex::new(());
+
+/// A step with this name is passed now. Costs a look at a constant without the variable.
+pub fn pass(step: impl FnOnce() -> String) {
+    let Some(file) = FILE.as_ref() else { return };
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let Ok(wanted) = fs::read_to_string(file) else { return };
+    let wanted = wanted.trim();
+    let step = step();
+    let Some(rest) = wanted.strip_prefix(step.as_str()) else { return };
+    let left = match rest.trim().parse::<u64>() {
+        _ if rest.is_empty() => 1,
+        Ok(left) if rest.starts_with(' ') => left,
+        _ => return,
+    };
+    if left > 1 {
+        let _ = fs::write(file, format!("{step} {}", left - 1));
+        return;
+    }
+    if fs::remove_file(file).is_ok() {
+        let _ = kill(Pid::this(), Signal::SIGKILL);
+    }
+}

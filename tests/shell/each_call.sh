@@ -1,0 +1,21 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# Promise: a daemon that is killed in the middle of a call is not noticed by the caller: whichever request it is, and
+# at whichever step of it, the call gives the same result and is carried out once.
+. "${0%/*}/lib.sh"
+
+tree() { mkdir a b c; }
+
+# The supervisor gives up after 60 deaths in a minute: each third has a daemon of its own.
+a() { cd a && helper each_call 0; }
+b() { cd b && helper each_call 1; }
+c() { cd c && helper each_call 2; }
+
+phases() {
+    native || { VRIFT_TEST_DIE=$T/die && export VRIFT_TEST_DIE; }
+    for third in a b c; do
+        native || "$VRIFT" daemon stop
+        in_view $third
+    done
+}
+main
