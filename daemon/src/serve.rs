@@ -173,13 +173,24 @@ fn listen_at(path: &Path) -> Result<OwnedFd> {
     let address = UnixAddr::new(&beside)
         .with_context(|| format!("the socket's path {} is too long; set XDG_RUNTIME_DIR", path.display()))?;
     bind(listener.as_raw_fd(), &address).with_context(|| format!("cannot bind {}", beside.display()))?;
-    if geteuid().is_root() {
-        // For those who hold an fd of it; the folder lets nobody else in.
-        fs::set_permissions(&beside, fs::Permissions::from_mode(0o666))?;
-    }
     listen(&listener, Backlog::new(BACKLOG)?)?;
+    if geteuid().is_root() {
+        open_door(&beside).context("cannot let those in who gave up root's rights")?;
+    }
     fs::rename(&beside, path).with_context(|| format!("cannot publish {}", path.display()))?;
     Ok(listener)
+}
+
+/// A further name of the socket for those who hold an fd of the folder that it is in; the folders around let nobody in.
+fn open_door(socket: &Path) -> std::io::Result<()> {
+    let door = socket.with_file_name(names::DOOR_DIR);
+    crate::folders::make_private(&door)?;
+    fs::set_permissions(&door, fs::Permissions::from_mode(0o711))?;
+    fs::set_permissions(socket, fs::Permissions::from_mode(0o666))?;
+    let beside = door.join("new");
+    let _ = fs::remove_file(&beside);
+    fs::hard_link(socket, &beside)?;
+    fs::rename(&beside, door.join(names::SOCKET_FILE))
 }
 
 fn start_threads(daemon: &Arc<Daemon>) -> Result<()> {

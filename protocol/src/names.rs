@@ -24,7 +24,7 @@ pub const ENV_NAMESPACE: &str = "VRIFT_NAMESPACE";
 /// The ordinary directory that processes see at the view path, where no mount namespace puts it there: the library
 /// turns their absolute paths.
 pub const ENV_WORKTREE: &str = "VRIFT_WORKTREE";
-/// The fd of the daemon's socket that a program of another user inherits, in decimal.
+/// The fd of [`DOOR_DIR`] that a program of another user inherits, in decimal.
 pub const ENV_SOCKET_FD: &str = "VRIFT_SOCKET_FD";
 /// The preload variable of ld.so(8).
 pub const ENV_PRELOAD: &str = "LD_PRELOAD";
@@ -32,6 +32,9 @@ pub const ENV_PRELOAD: &str = "LD_PRELOAD";
 pub const SHIM_FILE: &str = "libvrift_shim.so";
 /// Names inside the runtime folder.
 pub const SOCKET_FILE: &str = "sock";
+/// A folder that everybody may search, inside one that lets nobody in, with a further name of root's socket: who holds an
+/// fd of it connects, as whatever user.
+pub const DOOR_DIR: &str = "door";
 pub const LOCK_FILE: &str = "lock";
 pub const PID_FILE: &str = "pid";
 pub const LOG_FILE: &str = "log";

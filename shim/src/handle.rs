@@ -1,6 +1,7 @@
-//! What a process holds on to before it becomes another user: an `O_PATH` fd of the daemon's socket, in a folder
-//! that lets its new user in no more. By it the process, its children and what they execute still connect, and
-//! the daemon opens the rest for them. Only root becomes another user, and only root's daemon takes such clients.
+//! What a process holds on to before it becomes another user: an `O_PATH` fd of a folder with the daemon's socket,
+//! inside one that lets its new user in no more. By it the process, its children and what they execute still connect,
+//! also to a daemon that was started anew, and the daemon opens the rest for them. Only root becomes another user, and
+//! only root's daemon takes such clients.
 
 use crate::raw::{self, Errno};
 use crate::request;
@@ -8,10 +9,11 @@ use crate::text::Text;
 use core::cell::UnsafeCell;
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use vrift_protocol::names;
 
 /// fd + 1; 0: none is held.
 static FD: AtomicI32 = AtomicI32::new(0);
-/// Inode of the socket: whether the fd is still ours.
+/// Inode of the folder: whether the fd is still ours.
 static INODE: AtomicU64 = AtomicU64::new(0);
 struct Digits(UnsafeCell<Text<16>>);
 // SAFETY: written before FD says that there is a handle, by the one thread whose exchange of FD succeeded.
@@ -20,13 +22,13 @@ static DIGITS: Digits = Digits(UnsafeCell::new(Text::new()));
 /// In FD while DIGITS is being written.
 const BUSY: c_int = -1;
 
-/// Takes hold of the socket, unless that was done before. Not in a child that shares its parent's memory but not
+/// Takes hold of the folder, unless that was done before. Not in a child that shares its parent's memory but not
 /// its fds: the parent would take the fd for its own.
 pub fn take() {
     if fd().is_some() || request::shares_memory() {
         return;
     }
-    let Ok(path) = request::socket_path() else { return };
+    let Ok(path) = request::daemon_path(names::DOOR_DIR) else { return };
     let Ok(low) = raw::open(path.as_c_str(), libc::O_PATH | libc::O_CLOEXEC) else { return };
     let fd = request::out_of_the_way(low);
     if !keep(fd) {
@@ -47,9 +49,9 @@ pub fn inherit(value: &[u8]) {
 
 fn keep(fd: c_int) -> bool {
     let Ok(stat) = raw::fstat(fd) else { return false };
-    let is_socket = stat.st_mode & libc::S_IFMT == libc::S_IFSOCK;
+    let is_folder = stat.st_mode & libc::S_IFMT == libc::S_IFDIR;
     let is_first = FD.compare_exchange(0, BUSY, Ordering::Acquire, Ordering::Relaxed).is_ok();
-    if !is_socket || !is_first {
+    if !is_folder || !is_first {
         if is_first {
             FD.store(0, Ordering::Release);
         }
@@ -85,14 +87,14 @@ pub fn give_way(at: c_int) {
 /// Whether what this process executes will need the handle. Rights that it may have kept as another user do not
 /// outlast an exec.
 pub fn is_needed() -> bool {
-    fd().is_some_and(|fd| raw::fstat(fd).is_ok_and(|socket| socket.st_uid != raw::geteuid()))
+    fd().is_some_and(|fd| raw::fstat(fd).is_ok_and(|folder| folder.st_uid != raw::geteuid()))
 }
 
-/// The name by which the held socket is connected to.
-pub fn socket() -> Option<Text<32>> {
+/// The name by which the socket in the held folder is connected to.
+pub fn socket() -> Option<Text<40>> {
     let fd = fd()?;
     let is_ours = raw::fstat(fd).is_ok_and(|stat| stat.st_ino == INODE.load(Ordering::Relaxed));
-    is_ours.then(|| raw::name_of_fd(fd))
+    is_ours.then(|| Text::from_parts(&[raw::name_of_fd(fd).as_bytes(), b"/", names::SOCKET_FILE.as_bytes()]))
 }
 
 /// The value of `VRIFT_SOCKET_FD` for a program that is about to be executed; empty: it needs none. The fd

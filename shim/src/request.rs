@@ -378,7 +378,7 @@ fn is_socket(fd: c_int, inode: u64) -> bool {
 fn connect(client_id: u64) -> Result<(c_int, u64), Errno> {
     let fd = raw::socket_seqpacket()?;
     let fd = out_of_the_way(fd);
-    let connected = socket_path().and_then(|path| raw::connect(fd, &address_of(path.as_bytes())));
+    let connected = daemon_path(names::SOCKET_FILE).and_then(|path| raw::connect(fd, &address_of(path.as_bytes())));
     let connected = match (connected, handle::socket()) {
         (Err(libc::EACCES), Some(path)) => raw::connect(fd, &address_of(path.as_bytes())),
         (connected, _) => connected,
@@ -411,12 +411,12 @@ pub fn out_of_the_way(fd: c_int) -> c_int {
         .unwrap_or(fd)
 }
 
-/// RUNTIME/../../sock: the workspace's folder is two below the daemon's.
-pub fn socket_path() -> Result<Text<108>, Errno> {
+/// RUNTIME/../../NAME: the workspace's folder is two below the daemon's.
+pub fn daemon_path(name: &str) -> Result<Text<108>, Errno> {
     let runtime = init::settings().runtime.as_bytes();
     let mut parts = runtime.rsplitn(3, |byte| *byte == b'/');
     let (_, _, root) = (parts.next(), parts.next(), parts.next().unwrap_or(b""));
-    let path: Text<108> = Text::from_parts(&[root, b"/", names::SOCKET_FILE.as_bytes()]);
+    let path: Text<108> = Text::from_parts(&[root, b"/", name.as_bytes()]);
     if path.overflowed() { Err(libc::ENAMETOOLONG) } else { Ok(path) }
 }
 
