@@ -378,7 +378,8 @@ fn is_socket(fd: c_int, inode: u64) -> bool {
 fn connect(client_id: u64) -> Result<(c_int, u64), Errno> {
     let fd = raw::socket_seqpacket()?;
     let fd = out_of_the_way(fd);
-    let connected = daemon_path(names::SOCKET_FILE).and_then(|path| raw::connect(fd, &address_of(path.as_bytes())));
+    let connected =
+        daemon_path(names::SOCKET_FILE).and_then(|path| raw::connect(fd, &address_of(path.as_bytes())));
     let connected = match (connected, handle::socket()) {
         (Err(libc::EACCES), Some(path)) => raw::connect(fd, &address_of(path.as_bytes())),
         (connected, _) => connected,
