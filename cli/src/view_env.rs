@@ -23,8 +23,22 @@ pub fn variables(view: &View, places: &Places) -> Result<Vec<(&'static str, OsSt
     ])
 }
 
-/// Refuses a VRIFT_FSYNC that the library would not understand.
-pub fn check_fsync() -> Result<()> {
+/// Refuses a VRIFT_FSYNC or VRIFT_SAMPLE that the library would not understand.
+pub fn check_variables() -> Result<()> {
+    match std::env::var_os(names::ENV_SAMPLE) {
+        Some(value) if names::sample_of(value.as_bytes()).is_none() => {
+            return Err(CliError::Usage {
+                what: format!("{}={} is not known", names::ENV_SAMPLE, escape(value.as_bytes())),
+                hint: "it is a number of processes: of so many one is looked at; 0: none is; at most 10000"
+                    .into(),
+            });
+        }
+        _ => {}
+    }
+    check_fsync()
+}
+
+fn check_fsync() -> Result<()> {
     let known = [names::FSYNC_EACH, names::FSYNC_END];
     match std::env::var_os(names::ENV_FSYNC) {
         Some(value) if !known.iter().any(|known| value == *known) => Err(CliError::Usage {

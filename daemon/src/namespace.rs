@@ -32,7 +32,7 @@ pub struct Workspace {
     /// Vnodes whose bytes are in the staging folder, with the sealed content they had before.
     pub staged: HashMap<u64, Option<[u8; 32]>>,
     /// By connection: files changed since its run began.
-    pub runs: HashMap<u64, HashSet<u64>>,
+    pub runs: HashMap<u64, crate::run::Notes>,
     /// Changes since the daemon started.
     pub changes: u64,
 }
@@ -146,7 +146,12 @@ impl Workspace {
             (_, Change::SetContent { vnode, content: Content::Sealed(_), .. }) => *vnode,
             _ => return,
         };
-        for changed in self.runs.values_mut().filter(|changed| changed.len() < WATCHED_MAX) {
+        for changed in self
+            .runs
+            .values_mut()
+            .map(|notes| &mut notes.changed)
+            .filter(|changed| changed.len() < WATCHED_MAX)
+        {
             changed.insert(vnode.0);
         }
     }

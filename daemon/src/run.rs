@@ -5,14 +5,28 @@ use crate::connection::Connection;
 use crate::daemon::Daemon;
 use crate::namespace::is_within;
 use crate::take_in;
+use nix::errno::Errno;
 use std::collections::HashSet;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use vrift_manifest::ROOT;
-use vrift_protocol::admin::{Problem, RunEnd, Taken, Target, View};
-use vrift_protocol::{counters, names};
+use vrift_manifest::{ROOT, VnodeNo};
+use vrift_protocol::admin::{OwnCalls, PathBytes, Problem, RunEnd, Taken, Target, View};
+use vrift_protocol::{counters, names, path_calls};
+
+/// Programs that are named at the end of a run: they must fit a frame.
+const PROGRAMS_MAX: usize = 10;
+/// Of a path, in bytes: four of JSON each.
+const SHOWN_LEN_MAX: usize = 1024;
+
+/// What the daemon remembers for a run.
+#[derive(Debug, Default)]
+pub struct Notes {
+    /// Vnodes.
+    pub changed: HashSet<u64>,
+    pub own_calls: Vec<OwnCalls>,
+}
 
 /// What the counters were when a run began.
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +79,7 @@ pub fn enter(
         if workspace.runs.is_empty() {
             daemon.worktrees.forget_names(id);
         }
-        workspace.runs.insert(tell.connection.id, HashSet::new());
+        workspace.runs.insert(tell.connection.id, Notes::default());
         let begun = Run {
             workspace: id,
             processes: processes(daemon, id),
@@ -98,7 +112,7 @@ pub fn leave(daemon: &Daemon, connection: &Connection) -> Result<RunEnd, Refusal
     daemon
         .sync(Some(run.workspace))
         .map_err(|error| Refusal::store(format!("the run's changes cannot be synced: {error}"), daemon))?;
-    let changed = {
+    let notes = {
         let mut spaces = daemon.spaces();
         let workspace = spaces.get_mut(run.workspace).ok();
         workspace.and_then(|workspace| workspace.runs.remove(&connection.id)).unwrap_or_default()
@@ -106,10 +120,33 @@ pub fn leave(daemon: &Daemon, connection: &Connection) -> Result<RunEnd, Refusal
     *connection.run.lock().unwrap_or_else(PoisonError::into_inner) = None;
     Ok(RunEnd {
         processes: processes(daemon, run.workspace).saturating_sub(run.processes),
-        files_changed: changed.len() as u64,
+        files_changed: notes.changed.len() as u64,
         new_bytes: daemon.new_bytes.load(Ordering::Relaxed).saturating_sub(run.new_bytes),
         synced: true,
+        own_calls: notes.own_calls,
     })
+}
+
+/// A program told of a system call of its own: noted for the runs of its workspace. `what`: name, NUL, path.
+pub fn note_own_call(daemon: &Daemon, workspace: u32, program: &[u8], what: &[u8]) -> Result<VnodeNo, Errno> {
+    let mut what = what.splitn(2, |byte| *byte == 0);
+    let (call, path) = (what.next().unwrap_or_default(), what.next().unwrap_or_default());
+    let call = path_calls::CALLS.iter().find(|known| known.name.as_bytes() == call).ok_or(Errno::EINVAL)?;
+    let mut spaces = daemon.spaces();
+    for notes in spaces.get_mut(workspace)?.runs.values_mut() {
+        let program = PathBytes::from(program);
+        let room = notes.own_calls.len() < PROGRAMS_MAX;
+        match notes.own_calls.iter_mut().find(|known| known.program == program) {
+            Some(known) => known.times += 1,
+            None if room => {
+                let call = call.name.to_string();
+                let path = path.get(..SHOWN_LEN_MAX).unwrap_or(path);
+                notes.own_calls.push(OwnCalls { program, times: 1, call, path: path.into() });
+            }
+            None => {}
+        }
+    }
+    Ok(VnodeNo(0))
 }
 
 /// Processes that mapped the workspace's index so far.

@@ -128,6 +128,7 @@ fn run(daemon: &Daemon, call: &Call) -> Attempt {
         Op::OpenReal => Attempt::Answered(crate::open_real::open_real(daemon, call)),
         Op::Mirror => Attempt::Answered(crate::real_things::mirror(daemon, call)),
         Op::Sync => vnode_only(crate::flush::sync_vnode(daemon, call)),
+        Op::OwnCall => vnode_only(crate::run::note_own_call(daemon, call.workspace, &call.name, &call.name2)),
         Op::VnodeOfHash => vnode_only(vnode_of_hash(daemon, call)),
         Op::Mkdir => vnode_only(make(daemon, call, S_IFDIR)),
         Op::Symlink => vnode_only(make(daemon, call, S_IFLNK)),

@@ -255,6 +255,20 @@ pub struct RunEnd {
     pub new_bytes: u64,
     /// Sealed, flushed and on the device.
     pub synced: bool,
+    /// Programs of the sample that made system calls of their own on the view.
+    #[serde(default)]
+    pub own_calls: Vec<OwnCalls>,
+}
+
+/// System calls on the view that neither the C library nor the preload library made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnCalls {
+    pub program: PathBytes,
+    /// As many as were seen: not every process is looked at, nor for all its life.
+    pub times: u64,
+    /// Name and path of the first; no path for io_uring_setup.
+    pub call: String,
+    pub path: PathBytes,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -92,6 +92,9 @@ pub enum Op {
     ListXattr = 19,
     /// What stands for `vnode` in inotify(7): an O_PATH fd of it.
     Watch = 21,
+    /// The program called `name` made a system call of its own on the view: `name2` has the call's name, a NUL and the
+    /// path.
+    OwnCall = 22,
     /// A request of the command line; body is JSON, see [`crate::names`] and `admin`.
     Admin = 64,
     /// A request for the `/state` key-value space; body see `state`.
@@ -124,6 +127,7 @@ impl Op {
             18 => Op::GetXattr,
             19 => Op::ListXattr,
             21 => Op::Watch,
+            22 => Op::OwnCall,
             64 => Op::Admin,
             65 => Op::State,
             _ => return None,

@@ -13,6 +13,7 @@
 pub mod counters;
 pub mod frame;
 pub mod names;
+pub mod path_calls;
 pub mod vnode_op;
 
 #[cfg(feature = "std")]

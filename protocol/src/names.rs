@@ -17,6 +17,10 @@ pub const ENV_FSYNC: &str = "VRIFT_FSYNC";
 pub const FSYNC_EACH: &str = "each";
 /// fsync(2) does nothing: the end of the run syncs everything.
 pub const FSYNC_END: &str = "end";
+/// Of so many processes one is looked at for system calls of its own on the view: [`sample_of`].
+pub const ENV_SAMPLE: &str = "VRIFT_SAMPLE";
+/// Without the variable.
+pub const SAMPLE_DEFAULT: u16 = 16;
 /// Set for a process that the library is loaded into but must leave alone; its value does not matter.
 pub const ENV_PASSIVE: &str = "VRIFT_PASSIVE";
 /// `off`: programs that the library cannot reach get no mount namespace, and so the workspace by relative paths alone.
@@ -57,3 +61,10 @@ pub const TMP_DIR: &str = "tmp";
 /// held when it was last compared.
 pub const WORKTREE_DIR: &str = "worktree";
 pub const SCRATCH_FILE: &str = "scratch";
+
+/// The value of [`ENV_SAMPLE`]: 0 for none, 1 for each, at most 10,000; None: it is no such number.
+pub fn sample_of(value: &[u8]) -> Option<u16> {
+    const MAX: u16 = 10_000;
+    let number = core::str::from_utf8(value).ok()?.parse().ok()?;
+    (number <= MAX).then_some(number)
+}

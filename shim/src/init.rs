@@ -40,6 +40,8 @@ pub struct Settings {
     pub library: Value,
     /// fsync(2) in the view is left to the end of the run.
     pub fsync_at_end: bool,
+    /// Of so many processes one is looked at for system calls of its own; 0: of none.
+    pub sample: u16,
     /// The ordinary directory that stands for the workspace in this process (RFC 0005); empty: the index does.
     pub worktree: Value,
 }
@@ -65,6 +67,7 @@ static KEPT: Cell = Cell(UnsafeCell::new(Kept {
         home: UNSET_VALUE,
         library: UNSET_VALUE,
         fsync_at_end: false,
+        sample: names::SAMPLE_DEFAULT,
         worktree: UNSET_VALUE,
     },
     bytes: [0; BYTES],
@@ -81,6 +84,7 @@ static CONSTRUCTOR: extern "C" fn(c_int, *const *const c_char, *const *const c_c
 
 extern "C" fn constructor(_argc: c_int, _argv: *const *const c_char, envp: *const *const c_char) {
     start(envp);
+    crate::sample::begin();
 }
 
 /// Makes sure that start-up is done: another library's constructor may call a hook before ours ran.
@@ -137,6 +141,8 @@ fn read_environment(kept: &'static mut Kept, envp: *const *const c_char) {
                 settings.home = keep(value);
             } else if let Some(value) = value_of(entry, names::ENV_FSYNC) {
                 settings.fsync_at_end = value == names::FSYNC_END.as_bytes();
+            } else if let Some(value) = value_of(entry, names::ENV_SAMPLE) {
+                settings.sample = names::sample_of(value).unwrap_or(names::SAMPLE_DEFAULT);
             } else if let Some(value) = value_of(entry, names::ENV_SOCKET_FD) {
                 crate::handle::inherit(value);
             } else if let Some(value) = value_of(entry, names::ENV_PRELOAD)

@@ -1,6 +1,7 @@
 //! System calls of the shim's own, by instruction: they cannot come back through a hook, touch no
 //! errno and need no symbol. Each returns the kernel's value or the errno.
 
+use crate::sample;
 use crate::text::Text;
 use core::arch::asm;
 use core::ffi::{CStr, c_int};
@@ -18,6 +19,21 @@ pub type Result<T> = core::result::Result<T, Errno>;
 /// As the system call's: pointers among the arguments are valid for what it does with them.
 #[inline(always)]
 pub unsafe fn syscall(number: libc::c_long, args: [usize; 6]) -> Result<usize> {
+    if sample::is_on() {
+        // SAFETY: by contract.
+        return unsafe { sample::through_libc(number, args) };
+    }
+    // SAFETY: by contract.
+    let result = unsafe { by_instruction(number, args) };
+    if (-4095..0).contains(&result) { Err(-result as Errno) } else { Ok(result as usize) }
+}
+
+/// One system call by this library's own instruction, always; the kernel's result.
+///
+/// # Safety
+/// As [`syscall`].
+#[inline(always)]
+pub unsafe fn by_instruction(number: libc::c_long, args: [usize; 6]) -> isize {
     let result: isize;
     // SAFETY: the x86-64 Linux ABI: rcx and r11 are clobbered; memory effects are the caller's contract.
     unsafe {
@@ -30,7 +46,7 @@ pub unsafe fn syscall(number: libc::c_long, args: [usize; 6]) -> Result<usize> {
             options(nostack)
         );
     }
-    if (-4095..0).contains(&result) { Err(-result as Errno) } else { Ok(result as usize) }
+    result
 }
 
 macro_rules! call {
@@ -276,6 +292,14 @@ pub fn may_execute(path: &CStr) -> Result<()> {
 pub fn has_robust_list() -> bool {
     let (mut head, mut len) = (0usize, 0usize);
     call!(SYS_get_robust_list, 0, &mut head as *mut usize, &mut len as *mut usize).is_ok() && head != 0
+}
+
+/// Whether this thread has a signal blocked.
+pub fn is_blocked(signal: c_int) -> bool {
+    const SET_LEN: usize = 8;
+    let mut set = 0u64;
+    let asked = call!(SYS_rt_sigprocmask, 0, 0, &mut set as *mut u64, SET_LEN);
+    asked.is_err() || set & 1 << (signal - 1) != 0
 }
 
 /// The path under which the kernel has what an fd of this process is of.

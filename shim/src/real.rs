@@ -55,6 +55,7 @@ symbols! {
     bind connect sendto sendmsg sendmmsg getsockname getpeername accept accept4
     recvfrom __recvfrom_chk recvmsg recvmmsg inotify_add_watch syscall
     setuid seteuid setreuid setresuid
+    sigaction __sigaction signal bsd_signal ssignal sigprocmask pthread_sigmask getauxval
     malloc free realloc qsort strdup
 }
 
@@ -171,6 +172,12 @@ impl<T> Missing for *mut T {
         core::ptr::null_mut()
     }
 }
+/// SIG_ERR of signal(2).
+impl Missing for usize {
+    fn missing() -> Self {
+        usize::MAX
+    }
+}
 impl Missing for () {
     fn missing() -> Self {}
 }
@@ -226,6 +233,69 @@ pub fn find_libraries() {
                 OWN.store(at, Ordering::Relaxed);
             }
             LAST.store(at, Ordering::Relaxed);
+            at = map.next;
+        }
+    }
+}
+
+/// Whether the program started with a library whose file name begins so.
+pub fn has_library(beginning: &[u8]) -> bool {
+    let mut at = OWN.load(Ordering::Relaxed);
+    // SAFETY: the list from this library to the last that was there at the start stays as it is.
+    unsafe {
+        while let Some(map) = at.as_ref() {
+            if !map.name.is_null()
+                && let Some(file) = CStr::from_ptr(map.name).to_bytes().rsplit(|byte| *byte == b'/').next()
+                && file.starts_with(beginning)
+            {
+                return true;
+            }
+            at = if at == LAST.load(Ordering::Relaxed) { core::ptr::null_mut() } else { map.next };
+        }
+    }
+    false
+}
+
+/// Whether an address is in the loader, or in the part of an older C library that has the threads.
+pub fn is_of_loader(address: usize) -> bool {
+    // SAFETY: the list up to what was there at the start stays as it is.
+    unsafe {
+        let (mut at, mut nearest) = (_r_debug.first, None::<&LinkMap>);
+        while let Some(map) = at.as_ref() {
+            if map.base <= address && nearest.is_none_or(|nearest| nearest.base < map.base) {
+                nearest = Some(map);
+            }
+            if at == LAST.load(Ordering::Relaxed) {
+                break;
+            }
+            at = map.next;
+        }
+        let name = nearest.filter(|map| !map.name.is_null()).map(|map| CStr::from_ptr(map.name).to_bytes());
+        name.and_then(|name| name.rsplit(|byte| *byte == b'/').next())
+            .is_some_and(|file| file.starts_with(b"ld-linux") || file.starts_with(b"libpthread"))
+    }
+}
+
+/// Where the C library's code is. None: it has another name, or several segments of code.
+pub fn libc_code() -> Option<core::ops::Range<usize>> {
+    const PF_X: u32 = 1;
+    let mut at = OWN.load(Ordering::Relaxed);
+    // SAFETY: the loader's list up to what was there at the start, which stays; the C library's first segment has
+    // its ELF header and program headers.
+    unsafe {
+        loop {
+            let map = at.as_ref()?;
+            if !map.name.is_null() && CStr::from_ptr(map.name).to_bytes().ends_with(b"/libc.so.6") {
+                let header = &*(map.base as *const libc::Elf64_Ehdr);
+                let first = (map.base + header.e_phoff as usize) as *const libc::Elf64_Phdr;
+                let segments = core::slice::from_raw_parts(first, header.e_phnum.into());
+                let mut code = segments
+                    .iter()
+                    .filter(|segment| segment.p_type == libc::PT_LOAD && segment.p_flags & PF_X != 0);
+                let only = code.next().filter(|_| code.next().is_none())?;
+                let start = map.base + only.p_vaddr as usize;
+                return Some(start..start + only.p_memsz as usize);
+            }
             at = map.next;
         }
     }

@@ -10,6 +10,8 @@ const PAGE: usize = 4096;
 /// the kernel would have said EFAULT.
 const REMEMBERED: usize = 128;
 
+/// Part of the file, as what does not fit the last page of it costs each process start one more mmap(2).
+#[unsafe(link_section = ".data")]
 static READABLE: [AtomicUsize; REMEMBERED] = [const { AtomicUsize::new(0) }; REMEMBERED];
 
 /// The string at `at` without its NUL; None if some of it cannot be read.

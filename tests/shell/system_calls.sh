@@ -20,9 +20,14 @@ phases() {
     eval "$(cd "$TREE" && "$VRIFT" env)"
     preload=$LD_PRELOAD
     unset LD_PRELOAD
-    with=$(calls "$T/with" -E "LD_PRELOAD=$preload" /bin/true)
+    with=$(calls "$T/with" -E "LD_PRELOAD=$preload" -E VRIFT_SAMPLE=0 /bin/true)
+    sampled=$(calls "$T/sampled" -E "LD_PRELOAD=$preload" -E VRIFT_SAMPLE=1 /bin/true)
+    looked_at=$(calls "$T/looked_at" -E "LD_PRELOAD=$preload" -E VRIFT_SAMPLE=1 "$BIN/own_calls" nothing)
+    not_looked_at=$(calls "$T/looked_at" "$BIN/own_calls" nothing)
     check "the library is loaded" grep -q libvrift_shim.so "$T/with"
     check "at most six more: $without without, $with with" [ $((with - without)) -le 6 ]
+    is "$sampled" "$with" 'no more in the sample, as the program has no system calls of its own'
+    check "three more where it has: $not_looked_at without, $looked_at with" [ $((looked_at - not_looked_at)) -le 9 ]
 
     cd "$TREE"
     for command in 'stat dir/file other link' 'ls -lR .' 'find . -newer other' 'du -a .' 'readlink link' \

@@ -6,7 +6,7 @@ use crate::error::{CliError, Result};
 use crate::session::Session;
 use crate::strict::{NOT_STRICT, Strict};
 use crate::target::{Which, current_dir};
-use crate::text::{count, say, size};
+use crate::text::{count, escape, say, size};
 use crate::watch::Watch;
 use crate::{in_view, install, program, view_env};
 use clap::Args;
@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::Instant;
 use vrift_protocol::admin::{RunEnd, Target, View};
+use vrift_protocol::names;
 
 /// The mirror folder of a view's root: vnode slot 1, generation 0 (RFC 0001).
 const ROOT_MIRROR: &str = "0000000000000001";
@@ -59,7 +60,7 @@ fn watch_calls(session: &Session, view: &View) -> Result<Strict> {
 
 /// Enters the view that is meant; also returns the current directory.
 pub fn enter(session: &mut Session, which: &Which, run: bool, quiet: bool) -> Result<(View, PathBuf)> {
-    view_env::check_fsync()?;
+    view_env::check_variables()?;
     let cwd = current_dir()?;
     let target = which.target(&cwd);
     let view = session.enter(target, !is_too_much(&cwd), run)?;
@@ -167,6 +168,8 @@ impl InView {
         command.envs(variables.iter().map(|(name, value)| (name, value)));
         command.current_dir(self.view.cwd.as_path());
         if let Some(strict) = &self.strict {
+            // All calls of all processes are looked at already.
+            command.env(names::ENV_SAMPLE, "0");
             strict.watch(command);
         }
         Ok(())
@@ -186,6 +189,16 @@ fn report(end: &Result<RunEnd>, started: Instant, quiet: bool) -> bool {
     let seconds = started.elapsed().as_secs_f64();
     if !end.synced {
         say!("vrift: the result was not synced: the store refused it; see: vrift daemon status");
+    }
+    for own in &end.own_calls {
+        let at = if own.path.0.is_empty() { "" } else { " " };
+        say!(
+            "vrift: {} made {} of its own on the view, unseen ({}{at}{}): see 'vrift run --strict'",
+            escape(&own.program.0),
+            count(own.times, "system call", "system calls"),
+            own.call,
+            escape(&own.path.0)
+        );
     }
     if !quiet {
         say!(

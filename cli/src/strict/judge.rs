@@ -1,7 +1,6 @@
 //! Whether a system call may go on: those of the C library and the preload library may; of others, those that do
 //! not lead into the view.
 
-use super::calls::{At, Call, find};
 use super::sys::Notice;
 use nix::errno::Errno;
 use nix::libc::{SYS_execve, SYS_execveat, SYS_io_uring_setup};
@@ -13,6 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Component, Path, PathBuf};
 use vrift_protocol::names;
+use vrift_protocol::path_calls::{At, Call, find};
 
 /// Processes whose mappings are remembered.
 const KNOWN_MAX: usize = 4096;

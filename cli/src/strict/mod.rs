@@ -1,7 +1,6 @@
 //! Strict runs: every path call of every process in the run is looked at by this process, and one that neither the C
 //! library nor the preload library made fails if it leads into the view (RFC 0005).
 
-mod calls;
 mod judge;
 mod sys;
 

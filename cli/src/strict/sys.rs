@@ -1,13 +1,13 @@
 //! seccomp(2): the filter that a strict run starts under, and the notifications that it sends.
 #![allow(unsafe_code)]
 
-use super::calls::CALLS;
 use nix::errno::Errno;
 use nix::libc;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use vrift_protocol::path_calls::CALLS;
 
 /// AUDIT_ARCH_X86_64 of linux/audit.h.
 const ARCH_X86_64: u32 = 0xc000_003e;

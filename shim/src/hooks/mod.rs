@@ -23,6 +23,7 @@ pub mod paths;
 pub mod realpath;
 pub mod refused;
 pub mod scandir;
+pub mod signals;
 pub mod sockets;
 pub mod spawn;
 pub mod stat;

@@ -369,6 +369,10 @@ pub unsafe extern "C" fn syscall() -> c_long {
         "bt qword ptr [rax], rdi",
         "jc {dispatch}",
         "2:",
+        // In a process of the sample the C library's instruction makes the call.
+        "mov rax, [rip + {gate}]",
+        "test rax, rax",
+        "jnz 4f",
         "mov rax, rdi",
         "mov rdi, rsi",
         "mov rsi, rdx",
@@ -383,10 +387,13 @@ pub unsafe extern "C" fn syscall() -> c_long {
         "3:",
         "mov rdi, rax",
         "jmp {failed}",
+        "4:",
+        "jmp rax",
         ".cfi_endproc",
         len = const BITS_LEN,
         bits = sym BITS,
         dispatch = sym dispatch,
         failed = sym failed,
+        gate = sym crate::sample::GATE,
     )
 }

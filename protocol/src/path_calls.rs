@@ -1,6 +1,6 @@
 //! The system calls that take paths: their numbers on x86-64, and where the paths are among their arguments.
 
-use nix::libc as c;
+use libc as c;
 
 /// Where a path starts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -82,6 +82,9 @@ pub const CALLS: &[Call] = &[
     call(c::SYS_name_to_handle_at, "name_to_handle_at", AT),
     call(c::SYS_io_uring_setup, "io_uring_setup", &[]),
 ];
+
+/// Longest text that tells of a call: its name, a NUL, and the path, which is left out when it does not fit.
+pub const TOLD_MAX: usize = crate::vnode_op::TARGET_MAX + 1;
 
 /// The call with this number.
 pub fn find(number: i64) -> Option<&'static Call> {
