@@ -9,6 +9,7 @@ use statefs_journal::BlobHash;
 
 use crate::error::CasError;
 use crate::home::{Cas, make_folder, remove};
+use crate::sparse::SparseWriter;
 
 /// Mode of a sealed blob: executables run from it, nobody writes it.
 pub(crate) const SEALED_MODE: u32 = 0o555;
@@ -75,9 +76,10 @@ impl Cas {
 
     /// Verified bytes of the store as a new file with the mode of a sealed blob.
     fn extract(&self, hash: &BlobHash, tmp: &Path) -> Result<(), CasError> {
-        let mut file = create_new(tmp)?;
-        match self.store.read_blob(hash, &mut file) {
-            Ok(_) => {}
+        let file = create_new(tmp)?;
+        let mut sink = SparseWriter::new(&file);
+        match self.store.read_blob(hash, &mut sink) {
+            Ok(_) => sink.finish().map_err(CasError::io("write", tmp))?,
             Err(statefs_journal::StoreError::BlobIo { source, .. }) => {
                 return Err(CasError::io("write", tmp)(source));
             }

@@ -8,6 +8,7 @@ use statefs_journal::{BlobHash, StoreError};
 
 use crate::error::CasError;
 use crate::home::Cas;
+use crate::sparse::{SparseReader, hash_file};
 
 /// Files up to this length are read once, into memory; longer ones are hashed, then streamed.
 const WHOLE_LEN_MAX: u64 = 8 << 20;
@@ -46,9 +47,9 @@ impl Cas {
             file.seek(SeekFrom::Current(back)).map_err(read_error())?;
         }
         let start = file.stream_position().map_err(read_error())?;
-        let (hash, len_bytes) = hash_reader(&mut file).map_err(read_error())?;
-        file.seek(SeekFrom::Start(start)).map_err(read_error())?;
-        let new = match self.store.put_blob_from(&hash, &mut file, len_bytes) {
+        let (hash, len_bytes) = hash_file(file, start).map_err(read_error())?;
+        let mut source = SparseReader::new(file, start).map_err(read_error())?;
+        let new = match self.store.put_blob_from(&hash, &mut source, len_bytes) {
             Err(StoreError::SourceMismatch { why, .. }) => return Err(CasError::SourceChanged { why }),
             result => result?,
         };
@@ -63,23 +64,5 @@ impl Cas {
         let hash = BlobHash::of(bytes);
         let new = self.store.put_blob(&hash, bytes)?;
         Ok(Ingested { hash, len_bytes: bytes.len() as u64, new })
-    }
-}
-
-/// Name and length of everything up to the end.
-pub(crate) fn hash_reader(source: &mut dyn Read) -> std::io::Result<(BlobHash, u64)> {
-    let mut hasher = blake3::Hasher::new();
-    let mut buf = vec![0; READ_LEN];
-    let mut len_bytes = 0;
-    loop {
-        match source.read(&mut buf) {
-            Ok(0) => return Ok((hasher.finalize().into(), len_bytes)),
-            Ok(got) => {
-                hasher.update(&buf[..got]);
-                len_bytes += got as u64;
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
     }
 }

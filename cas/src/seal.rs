@@ -12,8 +12,8 @@ use crate::error::CasError;
 use crate::home::{Cas, remove};
 use crate::hot::{file_len, make_parent, seal_mode};
 use crate::in_place::{OWN_FILE_MAX, vnode_name};
-use crate::ingest::hash_reader;
 use crate::lease::LeaseSupport;
+use crate::sparse::hash_file;
 use crate::staging::copy;
 use crate::sys;
 
@@ -231,10 +231,9 @@ impl Prepared<'_> {
 
     fn hash(&self) -> Result<(BlobHash, u64), CasError> {
         let outcome = if self.sealed.adopted {
-            let mut file = &self.file;
-            hash_reader(&mut file)
+            hash_file(&self.file, 0)
         } else {
-            File::open(&self.content).and_then(|mut copy| hash_reader(&mut copy))
+            File::open(&self.content).and_then(|copy| hash_file(&copy, 0))
         };
         outcome.map_err(CasError::io("read", &self.content))
     }

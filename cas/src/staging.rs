@@ -1,7 +1,7 @@
 //! Staging files: content that is still being written.
 
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Seek, SeekFrom};
+use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,7 @@ use crate::error::CasError;
 use crate::home::{Cas, make_folder, remove};
 use crate::hot::create_new;
 use crate::lease::LeaseSupport;
+use crate::sparse::copy_sparse;
 use crate::sys;
 
 /// What a staging file can be opened for.
@@ -187,17 +188,12 @@ impl Cas {
     }
 }
 
-/// A new file `to` with the bytes of `from`. std's copy uses copy_file_range where the kernel has it.
+/// A new file `to` with the bytes of `from`.
 pub(crate) fn copy(from: &File, to: &Path) -> Result<File, CasError> {
-    let mut copy = create_new(to)?;
+    let copy = create_new(to)?;
     if sys::reflink(from, &copy).is_ok() {
         return Ok(copy);
     }
-    let mut source = from;
-    source
-        .seek(SeekFrom::Start(0))
-        .and_then(|_| io::copy(&mut source, &mut copy))
-        .and_then(|_| copy.seek(SeekFrom::Start(0)))
-        .map_err(CasError::io("copy", to))?;
+    copy_sparse(from, &copy).map_err(CasError::io("copy", to))?;
     Ok(copy)
 }

@@ -6,7 +6,7 @@ use statefs_journal::{BlobHash, StoreError};
 
 use crate::error::CasError;
 use crate::home::Cas;
-use crate::ingest::hash_reader;
+use crate::sparse::{SparseReader, hash_file};
 
 impl Cas {
     /// Number of sealed blobs whose only copy is their hot file. Those must not be deleted from the hot tier.
@@ -76,8 +76,8 @@ impl Cas {
             return Ok(());
         }
         let path = self.hot_path(hash);
-        let mut file = self.open_hot(hash)?;
-        let (found, len_bytes) = hash_reader(&mut file).map_err(CasError::io("read", &path))?;
+        let file = self.open_hot(hash)?;
+        let (found, len_bytes) = hash_file(&file, 0).map_err(CasError::io("read", &path))?;
         if found != *hash {
             let why = format!("its bytes hash to {found}");
             return Err(CasError::HotDamaged { hash: *hash, path, why });
@@ -111,8 +111,10 @@ impl Cas {
     }
 
     fn store_hot(&self, hash: &BlobHash, len_bytes: u64) -> Result<bool, CasError> {
-        let mut file = self.open_hot(hash)?;
-        match self.store.put_blob_from(hash, &mut file, len_bytes) {
+        let file = self.open_hot(hash)?;
+        let path = || self.hot_path(hash);
+        let mut source = SparseReader::new(&file, 0).map_err(|error| CasError::io("read", &path())(error))?;
+        match self.store.put_blob_from(hash, &mut source, len_bytes) {
             Err(StoreError::SourceMismatch { why, .. }) => {
                 Err(CasError::HotDamaged { hash: *hash, path: self.hot_path(hash), why })
             }

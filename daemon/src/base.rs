@@ -2,7 +2,9 @@
 //! finds what changed without reading a byte. Layout: `docs/spec/journal-records.md`.
 
 use crate::codec::{Decoder, Encoder, Malformed};
+use crate::record::Change;
 use std::cmp::Ordering;
+use vrift_manifest::{Content, VnodeNo};
 use vrift_protocol::admin::Problem;
 
 const MAGIC: &[u8; 8] = b"VRIFTBT1";
@@ -35,11 +37,23 @@ pub struct Row {
     pub ino: u64,
     pub dev: u64,
     pub held: Held,
+    /// As st_blocks. Not in the table, which says what the size asks for.
+    pub blocks: u64,
 }
 
 impl Row {
     pub fn is_dir(&self) -> bool {
         self.held == Held::Nothing
+    }
+
+    /// What a new vnode is told of a file with holes, which takes at least a block less than its size asks for.
+    pub fn with_holes(&self, vnode: VnodeNo) -> Option<Change<'static>> {
+        let Held::Hash(hash) = self.held else { return None };
+        let (size, blocks, mtime_ns) = (self.size, self.blocks, self.mtime_ns);
+        let ctime_ns = self.ctime_ns.max(mtime_ns);
+        let content = Content::Sealed(hash);
+        let change = Change::SetContent { vnode, content, size, blocks, mtime_ns, ctime_ns };
+        ((blocks + 8) * 512 <= size).then_some(change)
     }
 
     /// Whether the same thing is there still, as far as stat(2) tells.
@@ -120,13 +134,15 @@ impl Base {
             let last = rows.last().map_or(&[][..], |row| &row.path);
             let mut path = last.get(..shared).ok_or(from.bad())?.to_vec();
             path.extend_from_slice(from.text()?);
+            let (mode, nlink, uid, gid) = (from.u32()?, from.u32()?, from.u32()?, from.u32()?);
+            let size = from.u64()?;
             rows.push(Row {
                 path,
-                mode: from.u32()?,
-                nlink: from.u32()?,
-                uid: from.u32()?,
-                gid: from.u32()?,
-                size: from.u64()?,
+                mode,
+                nlink,
+                uid,
+                gid,
+                size,
                 mtime_ns: from.i64()?,
                 ctime_ns: from.i64()?,
                 ino: from.u64()?,
@@ -137,6 +153,7 @@ impl Base {
                     2 => Held::Target(from.text()?.to_vec()),
                     _ => return Err(from.bad()),
                 },
+                blocks: size.div_ceil(4096) * 8,
             });
         }
         from.finish()?;
@@ -181,6 +198,7 @@ mod tests {
             ino: 6,
             dev: 7,
             held,
+            blocks: 8,
         }
     }
 

@@ -5,8 +5,8 @@ use crate::walk::os;
 use statefs_journal::{BlobHash, Store};
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
+use vrift_cas::{SparseReader, hash_file};
 use vrift_protocol::admin::{Flaw, PathBytes};
 
 /// Paths that are named for one blob.
@@ -51,15 +51,13 @@ fn names(owners: &[Owner], spaces: &Namespaces, hash: &BlobHash) -> Vec<PathByte
     owners.iter().map(of_owner).chain(tables.map(of_table)).collect()
 }
 
-/// The right bytes, if a file has them. Reads no more than they are long.
-fn bytes_of(path: &Path, hash: &BlobHash, len_bytes: u64) -> Option<Vec<u8>> {
+/// The file at `path`, if it has the right bytes.
+fn file_with(path: &Path, hash: &BlobHash, len_bytes: u64) -> Option<File> {
     let file = File::open(path).ok()?;
     if !file.metadata().is_ok_and(|meta| meta.is_file() && meta.len() == len_bytes) {
         return None;
     }
-    let mut bytes = Vec::new();
-    file.take(len_bytes + 1).read_to_end(&mut bytes).ok()?;
-    (BlobHash::of(&bytes) == *hash).then_some(bytes)
+    hash_file(&file, 0).is_ok_and(|(found, _)| found == *hash).then_some(file)
 }
 
 /// Names a damaged blob's paths; with `heals`, puts it back from the hot tier or a real file that has its bytes.
@@ -75,10 +73,13 @@ pub fn judge(store: &Store, home: &Path, spaces: &Namespaces, hash: &BlobHash, h
         paths: names(&owners, spaces, hash),
     };
     for source in sources {
-        let Some(bytes) = bytes_of(source, hash, len_bytes) else { continue };
+        let Some(file) = file_with(source, hash, len_bytes) else { continue };
         flaw.remedy = Some(format!("{} has its bytes", source.display()));
         if heals {
-            match store.heal_blob(hash, &bytes) {
+            let healed = SparseReader::new(&file, 0)
+                .map_err(|error| error.to_string())
+                .and_then(|mut bytes| store.heal_blob(hash, &mut bytes).map_err(|error| error.to_string()));
+            match healed {
                 Ok(()) => flaw.repaired = true,
                 Err(error) => flaw.remedy = Some(format!("it cannot be written again: {error}")),
             }

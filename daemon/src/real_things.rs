@@ -101,11 +101,13 @@ fn name_for(daemon: &Daemon, blob: &Path, attr: &Attr) -> Result<(), (Errno, Str
 /// A read-only fd of a blob's bytes in anonymous memory.
 fn in_memory(daemon: &Daemon, hash: &BlobHash) -> Result<OwnedFd, Errno> {
     let memory = nix::sys::memfd::memfd_create("vrift-blob", nix::sys::memfd::MFdFlags::MFD_CLOEXEC)?;
-    let mut file = fs::File::from(memory);
-    daemon.store.read_blob(hash, &mut file).map_err(|error| {
+    let file = fs::File::from(memory);
+    let mut sink = vrift_cas::SparseWriter::new(&file);
+    daemon.store.read_blob(hash, &mut sink).map_err(|error| {
         tracing::error!(%error, "sealed bytes cannot be had");
         Errno::EIO
     })?;
+    sink.finish().map_err(|error| errno_of(&error))?;
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     open(path.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
 }
@@ -149,7 +151,7 @@ fn link_over(daemon: &Daemon, blob: &Path, link: &Path) -> std::io::Result<()> {
         if errno_of(&error) != Errno::EMLINK {
             return Err(error);
         }
-        fs::copy(blob, &beside)?;
+        vrift_cas::copy_sparse(&fs::File::open(blob)?, &fs::File::create_new(&beside)?)?;
         fs::set_permissions(&beside, fs::Permissions::from_mode(0o555))?;
     }
     fs::rename(&beside, link).inspect_err(|_| {

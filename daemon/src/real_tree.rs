@@ -16,7 +16,6 @@ use nix::unistd::{
     Gid, LinkatFlags, Uid, UnlinkatFlags, fchown, fchownat, geteuid, linkat, symlinkat, unlinkat,
 };
 use std::fs::File;
-use std::io::copy;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -94,9 +93,8 @@ impl RealTree {
         let (dir, name) = self.parent(&row.path)?;
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let file = File::from(openat(&dir, os(name), flags, Mode::empty())?);
-        let mut hasher = blake3::Hasher::new();
-        hasher.update_reader(file).map_err(|error| errno_of(&error))?;
-        Ok(Held::Hash(*hasher.finalize().as_bytes()))
+        let (hash, _) = vrift_cas::hash_file(&file, 0).map_err(|error| errno_of(&error))?;
+        Ok(Held::Hash(hash.0))
     }
 
     /// As [`RealTree::look`] for the directory itself.
@@ -199,7 +197,7 @@ impl RealTree {
 }
 
 fn write_file(daemon: &Daemon, id: u32, node: &Node, dir: BorrowedFd<'_>, beside: &str) -> Result<(), Errno> {
-    let mut from = match node.attr.content {
+    let from = match node.attr.content {
         Content::Sealed(hash) => daemon.cas.open_blob(&BlobHash(hash)).map_err(|error| cas_errno(&error))?,
         // Still being written: what it holds now.
         Content::Staged => {
@@ -214,8 +212,8 @@ fn write_file(daemon: &Daemon, id: u32, node: &Node, dir: BorrowedFd<'_>, beside
         Content::None => return Err(Errno::EINVAL),
     };
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let mut to = File::from(openat(dir, beside, flags, Mode::from_bits_truncate(0o600))?);
-    copy(&mut from, &mut to).map_err(|error| errno_of(&error))?;
+    let to = File::from(openat(dir, beside, flags, Mode::from_bits_truncate(0o600))?);
+    vrift_cas::copy_sparse(&from, &to).map_err(|error| errno_of(&error))?;
     own(to.as_fd(), &node.row)?;
     fchmod(&to, permissions(node.row.mode))?;
     let time = timespec(node.row.mtime_ns);

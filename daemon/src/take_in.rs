@@ -299,7 +299,7 @@ impl<'a> TakeIn<'a> {
                     vnode,
                     content: Content::Sealed(hash),
                     size: new.size,
-                    blocks: new.size.div_ceil(512),
+                    blocks: new.blocks,
                     mtime_ns: new.mtime_ns,
                     ctime_ns: now_ns,
                 },
@@ -409,6 +409,9 @@ impl<'a> TakeIn<'a> {
             Applied::Vnode(vnode) => vnode,
             _ => return Err(Errno::EIO),
         };
+        if let (Some(change), None) = (row.with_holes(vnode), known) {
+            held.apply(daemon, &change)?;
+        }
         drop(held);
         if let Some(key) = linked {
             self.links.insert(key, vnode);

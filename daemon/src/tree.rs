@@ -72,19 +72,19 @@ fn node(path: Vec<u8>, attr: Attr, target: Option<Vec<u8>>) -> Node {
         ino: attr.vnode.0,
         dev: 0,
         held,
+        blocks: attr.blocks,
     };
     Node { row, attr }
 }
 
 fn look_at_staged(daemon: &Daemon, id: u32, node: &mut Node) {
-    let mut hasher = blake3::Hasher::new();
     let Ok(file) = File::open(daemon.folders.staging(id, node.attr.vnode.0)) else { return };
     if let Ok(stat) = file.metadata() {
         node.row.mtime_ns = stat.mtime() * 1_000_000_000 + stat.mtime_nsec();
     }
-    if hasher.update_reader(&file).is_ok() {
-        node.row.size = hasher.count();
-        node.row.held = Held::Hash(*hasher.finalize().as_bytes());
+    if let Ok((hash, len_bytes)) = vrift_cas::hash_file(&file, 0) {
+        node.row.size = len_bytes;
+        node.row.held = Held::Hash(hash.0);
     }
 }
 

@@ -14,7 +14,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use vrift_cas::{BlobHash, CasError};
+use vrift_cas::CasError;
 use vrift_manifest::types::{S_IFDIR, S_IFLNK, S_IFMT};
 use vrift_protocol::admin::Problem;
 
@@ -310,9 +310,8 @@ impl Walk<'_> {
 }
 
 fn hash_only(file: &File, len_bytes: u64) -> Result<vrift_cas::Ingested, CasError> {
-    let mut hasher = blake3::Hasher::new();
-    match hasher.update_reader(file) {
-        Ok(_) => Ok(vrift_cas::Ingested { hash: BlobHash::from(hasher.finalize()), len_bytes, new: false }),
+    match vrift_cas::hash_file(file, 0) {
+        Ok((hash, _)) => Ok(vrift_cas::Ingested { hash, len_bytes, new: false }),
         Err(source) => Err(CasError::Io { what: "reading", path: "a file".into(), source }),
     }
 }
@@ -372,6 +371,7 @@ pub fn row_of(path: Vec<u8>, stat: &FileStat, held: Held) -> Row {
         ino: stat.st_ino,
         dev: stat.st_dev,
         held,
+        blocks: stat.st_blocks.cast_unsigned(),
     }
 }
 

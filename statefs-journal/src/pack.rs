@@ -39,11 +39,11 @@ impl Pack {
         self.extent.replace(extent).filter(|old| old.blocks > 0)
     }
 
-    /// Gathers one blob. `None`: it does not fit.
-    pub(crate) fn push(&mut self, hash: BlobHash, bytes: &[u8]) -> Option<BlobLoc> {
+    /// Gathers one blob of so many bytes, in the form in which it is stored. `None`: it does not fit.
+    pub(crate) fn push(&mut self, hash: BlobHash, len_bytes: u64, bytes: &[u8]) -> Option<BlobLoc> {
         let extent = self.extent.filter(|_| self.fits(bytes.len()))?;
         let offset = extent.start.offset().plus(self.bytes.len() as u64);
-        let loc = BlobLoc { offset, len_bytes: bytes.len() as u64 };
+        let loc = BlobLoc { offset, len_bytes, stored_bytes: bytes.len() as u64 };
         self.bytes.extend_from_slice(bytes);
         let aligned = (self.bytes.len() as u64).next_multiple_of(PACK_ALIGN);
         self.bytes.resize(usize::try_from(aligned).unwrap_or(self.bytes.len()), 0);
@@ -51,11 +51,11 @@ impl Pack {
         Some(loc)
     }
 
-    /// The bytes of a blob that is still here.
+    /// A blob that is still here, in the form in which it is stored.
     pub(crate) fn read(&self, loc: &BlobLoc) -> Option<&[u8]> {
         let base = self.extent?.start.offset();
         let from = usize::try_from(loc.offset.0.checked_sub(base.0)?).ok()?;
-        self.bytes.get(from..from.checked_add(usize::try_from(loc.len_bytes).ok()?)?)
+        self.bytes.get(from..from.checked_add(usize::try_from(loc.stored_bytes).ok()?)?)
     }
 
     /// What to write and where, padded to whole blocks, and the entries to record once it is written.

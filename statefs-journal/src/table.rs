@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::alloc::Extent;
+use crate::layout::record::BlobEntry;
 use crate::layout::{BLOCK_LEN_BYTES, blocks_for};
 use crate::types::{BlobHash, BlockNo, DevOffset};
 
@@ -11,18 +12,38 @@ use crate::types::{BlobHash, BlockNo, DevOffset};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BlobLoc {
     pub(crate) offset: DevOffset,
+    /// Of the content.
     pub(crate) len_bytes: u64,
+    /// What it takes in the store. The same as its length: it lies there as it is; else as frames.
+    pub(crate) stored_bytes: u64,
+}
+
+impl From<BlobEntry> for BlobLoc {
+    fn from(entry: BlobEntry) -> Self {
+        let BlobEntry { offset, len_bytes, stored_bytes, .. } = entry;
+        Self { offset, len_bytes, stored_bytes }
+    }
 }
 
 impl BlobLoc {
+    pub(crate) fn entry(&self, hash: &BlobHash) -> BlobEntry {
+        let Self { offset, len_bytes, stored_bytes } = *self;
+        BlobEntry { hash: *hash, offset, len_bytes, stored_bytes }
+    }
+
+    /// It lies there as it is.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.stored_bytes == self.len_bytes
+    }
+
     fn end(&self) -> u64 {
-        self.offset.0.saturating_add(self.len_bytes)
+        self.offset.0.saturating_add(self.stored_bytes)
     }
 
     /// Whole blocks that the blob touches.
     pub(crate) fn touched(&self) -> Extent {
         let first = self.offset.0 / BLOCK_LEN_BYTES;
-        let end = if self.len_bytes == 0 { first } else { blocks_for(self.end()) };
+        let end = if self.stored_bytes == 0 { first } else { blocks_for(self.end()) };
         Extent::new(BlockNo(first), end - first)
     }
 
@@ -65,13 +86,14 @@ impl Hasher for PrefixHasher {
 
 type Entries = HashMap<BlobHash, BlobLoc, BuildHasherDefault<PrefixHasher>>;
 
-/// 48 bytes a blob, plus 16 for each block that blobs share, plus hash-table load.
+/// 56 bytes a blob, plus 16 for each block that blobs share, plus hash-table load.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     entries: Entries,
     /// Blobs that touch a block without filling it.
     shared: HashMap<u64, u32>,
     blob_bytes: u64,
+    stored_bytes: u64,
 }
 
 impl Table {
@@ -87,6 +109,10 @@ impl Table {
         self.blob_bytes
     }
 
+    pub(crate) fn stored_bytes(&self) -> u64 {
+        self.stored_bytes
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&BlobHash, &BlobLoc)> {
         self.entries.iter()
     }
@@ -98,6 +124,7 @@ impl Table {
             *self.shared.entry(block).or_insert(0) += 1;
         }
         self.blob_bytes += loc.len_bytes;
+        self.stored_bytes += loc.stored_bytes;
         self.entries.insert(hash, loc);
         freed
     }
@@ -106,6 +133,7 @@ impl Table {
     pub(crate) fn remove(&mut self, hash: &BlobHash) -> Option<Vec<Extent>> {
         let loc = self.entries.remove(hash)?;
         self.blob_bytes -= loc.len_bytes;
+        self.stored_bytes -= loc.stored_bytes;
         let mut freed = Vec::new();
         let filled = loc.filled();
         if filled.blocks > 0 {
@@ -128,7 +156,7 @@ impl Table {
         let mut by_place: Vec<(BlobLoc, BlobHash)> = self
             .entries
             .iter()
-            .filter(|(_, loc)| loc.len_bytes > 0)
+            .filter(|(_, loc)| loc.stored_bytes > 0)
             .map(|(hash, loc)| (*loc, *hash))
             .collect();
         by_place.sort_unstable_by_key(|(loc, _)| loc.offset);

@@ -299,8 +299,8 @@ fn a_damaged_blob_is_healed_to_another_place() {
         store.sync().unwrap();
         flip(&dev, find(&dev, &bytes[..50]) + 20, 128);
         assert!(matches!(store.verify_blob(&hash), Err(StoreError::BlobMismatch { .. })));
-        assert!(matches!(store.heal_blob(&hash, &bytes[1..]), Err(StoreError::SourceMismatch { .. })));
-        store.heal_blob(&hash, &bytes).unwrap();
+        assert!(matches!(store.heal_blob(&hash, &mut &bytes[1..]), Err(StoreError::SourceMismatch { .. })));
+        store.heal_blob(&hash, &mut &bytes[..]).unwrap();
         assert_eq!(store.verify_blob(&hash).unwrap(), len as u64);
     }
     store.sync().unwrap();

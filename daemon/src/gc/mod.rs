@@ -161,7 +161,7 @@ fn run(daemon: &Daemon, manner: &Manner<'_>) -> Result<Collected, Refusal> {
             break;
         }
         let hot_bytes = hot.get(&hash).map_or(0, |file| file.bytes);
-        total = total.saturating_sub(daemon.store.blob_len(&hash).unwrap_or(0) + hot_bytes);
+        total = total.saturating_sub(daemon.store.blob_stored_len(&hash).unwrap_or(0) + hot_bytes);
         chosen.push(hash);
     }
     let swept = collection.sweep(&chosen, &mut |so_far| {

@@ -1,5 +1,7 @@
 //! A journal record: header, payload, zero padding to 8 bytes.
 
+use std::io::{self, Read};
+
 use super::{get_u32, get_u64, put};
 use crate::mutant::{Mutant, planted};
 use crate::types::{BlobHash, DevOffset, Epoch, Seq, StoreId};
@@ -38,6 +40,10 @@ pub const BLOB_HASH_AT: usize = 0;
 pub const BLOB_OFFSET_AT: usize = BLOB_HASH_AT + BLOB_HASH_LEN;
 pub const BLOB_LEN_AT: usize = BLOB_OFFSET_AT + 8;
 pub const BLOB_ENTRY_LEN: usize = BLOB_LEN_AT + 8;
+/// Bit of the length: the blob lies in the store as frames, and their length follows the entry.
+pub const BLOB_FRAMED: u64 = 1 << 63;
+/// Longest entry.
+pub const BLOB_ENTRY_LEN_MAX: usize = BLOB_ENTRY_LEN + 8;
 
 /// What every record of one epoch shares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,15 +133,57 @@ pub fn decode<'a>(seed: &Seed, at: DevOffset, bytes: &'a [u8]) -> Option<(Record
     Some((header, payload))
 }
 
-/// One entry of a [`KIND_BLOB_PUT`] record or of the checkpoint's blob table.
-pub fn encode_blob(out: &mut Vec<u8>, hash: &BlobHash, offset: DevOffset, len_bytes: u64) {
-    out.extend_from_slice(&hash.0);
-    out.extend_from_slice(&offset.0.to_le_bytes());
-    out.extend_from_slice(&len_bytes.to_le_bytes());
+/// One entry of a [`KIND_BLOB_PUT`] record or of the checkpoint's blob table: [`BLOB_ENTRY_LEN`] bytes, and 8 more
+/// where the blob does not lie in the store as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlobEntry {
+    pub hash: BlobHash,
+    pub offset: DevOffset,
+    /// Of the content.
+    pub len_bytes: u64,
+    /// What it takes in the store; the length, where it lies there as it is.
+    pub stored_bytes: u64,
 }
 
-/// Reverse of [`encode_blob`]; `bytes` must hold [`BLOB_ENTRY_LEN`].
-pub fn decode_blob(bytes: &[u8]) -> (BlobHash, DevOffset, u64) {
-    let hash = BlobHash(super::get(bytes, BLOB_HASH_AT));
-    (hash, DevOffset(get_u64(bytes, BLOB_OFFSET_AT)), get_u64(bytes, BLOB_LEN_AT))
+impl BlobEntry {
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.hash.0);
+        out.extend_from_slice(&self.offset.0.to_le_bytes());
+        let framed = self.stored_bytes != self.len_bytes;
+        let flag = if framed { BLOB_FRAMED } else { 0 };
+        out.extend_from_slice(&(self.len_bytes | flag).to_le_bytes());
+        if framed {
+            out.extend_from_slice(&self.stored_bytes.to_le_bytes());
+        }
+    }
+
+    /// The next entry of a stream, buffered by the caller.
+    ///
+    /// # Errors
+    /// What reading says; `UnexpectedEof` where there is no whole entry.
+    pub fn read(from: &mut dyn Read) -> io::Result<Self> {
+        let mut entry = [0; BLOB_ENTRY_LEN];
+        from.read_exact(&mut entry)?;
+        let len = get_u64(&entry, BLOB_LEN_AT);
+        let len_bytes = len & !BLOB_FRAMED;
+        let mut stored = len.to_le_bytes();
+        if len != len_bytes {
+            from.read_exact(&mut stored)?;
+        }
+        Ok(Self {
+            hash: BlobHash(super::get(&entry, BLOB_HASH_AT)),
+            offset: DevOffset(get_u64(&entry, BLOB_OFFSET_AT)),
+            len_bytes,
+            stored_bytes: u64::from_le_bytes(stored),
+        })
+    }
+
+    /// All entries of a record's payload; `None` where it does not consist of whole ones.
+    pub fn decode_all(mut payload: &[u8]) -> Option<Vec<Self>> {
+        let mut entries = Vec::with_capacity(payload.len() / BLOB_ENTRY_LEN);
+        while !payload.is_empty() {
+            entries.push(Self::read(&mut payload).ok()?);
+        }
+        Some(entries)
+    }
 }

@@ -1,7 +1,7 @@
 //! Journal records, the client's and the engine's.
 
 use crate::error::StoreError;
-use crate::layout::record::{BLOB_ENTRY_LEN, KIND_BLOB_PUT, KIND_ENGINE_FIRST, PAYLOAD_LEN_MAX, encode_blob};
+use crate::layout::record::{BLOB_ENTRY_LEN_MAX, KIND_BLOB_PUT, KIND_ENGINE_FIRST, PAYLOAD_LEN_MAX};
 use crate::pack::Image;
 use crate::table::BlobLoc;
 use crate::types::{BlobHash, Seq};
@@ -47,10 +47,10 @@ impl Store {
         entries: &[(BlobHash, BlobLoc)],
     ) -> Result<(), StoreError> {
         let mut payloads = Vec::new();
-        for some in entries.chunks(PAYLOAD_LEN_MAX / BLOB_ENTRY_LEN) {
-            let mut payload = Vec::with_capacity(some.len() * BLOB_ENTRY_LEN);
+        for some in entries.chunks(PAYLOAD_LEN_MAX / BLOB_ENTRY_LEN_MAX) {
+            let mut payload = Vec::with_capacity(some.len() * BLOB_ENTRY_LEN_MAX);
             for (hash, loc) in some {
-                encode_blob(&mut payload, hash, loc.offset, loc.len_bytes);
+                loc.entry(hash).encode(&mut payload);
             }
             payloads.push(payload);
         }

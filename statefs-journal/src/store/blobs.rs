@@ -1,16 +1,13 @@
 //! Reading, removing and listing blobs.
 
-use std::io::Write;
-
-use crate::device::BlockDevice;
 use crate::error::StoreError;
 use crate::layout::record::{KIND_BLOB_REMOVE, PAYLOAD_LEN_MAX};
-use crate::layout::{BLOCK_LEN, BLOCK_LEN_BYTES};
 use crate::mutant::{Mutant, planted};
-use crate::table::BlobLoc;
-use crate::types::{BlobHash, DevOffset};
+use crate::stream::Sink;
+use crate::types::BlobHash;
 
 use super::collect::note;
+use super::read::{read_from, read_gathered};
 use super::{Core, Store};
 
 /// Large enough for sequential speed, small enough for many readers at once.
@@ -30,19 +27,24 @@ impl Store {
         self.core().table.get(hash).map(|loc| loc.len_bytes)
     }
 
+    /// What a blob takes in the store, if there is one of that name.
+    pub fn blob_stored_len(&self, hash: &BlobHash) -> Option<u64> {
+        self.core().table.get(hash).map(|loc| loc.stored_bytes)
+    }
+
     /// Streams a blob into `sink` and returns its length. The hash is checked at the end: on an error what `sink`
     /// got must be thrown away.
     ///
     /// # Errors
     /// `NotFound`; `BlobMismatch` when the device returned other bytes; `Io`; `BlobIo` of the sink.
-    pub fn read_blob(&self, hash: &BlobHash, sink: &mut dyn Write) -> Result<u64, StoreError> {
+    pub fn read_blob(&self, hash: &BlobHash, sink: &mut dyn Sink) -> Result<u64, StoreError> {
         let (loc, gathered) = {
             let core = self.core();
             let loc = core.table.get(hash).ok_or(StoreError::NotFound { hash: *hash })?;
             (loc, core.pack.read(&loc).map(<[u8]>::to_vec))
         };
         let outcome = match gathered {
-            Some(bytes) => deliver_checked(hash, &bytes, sink),
+            Some(bytes) => read_gathered(&*self.dev, hash, loc, bytes, sink),
             None => read_from(&*self.dev, hash, loc, sink),
         };
         match outcome {
@@ -119,58 +121,4 @@ impl Store {
     pub fn for_each_blob(&self, visit: &mut dyn FnMut(&BlobHash, u64)) {
         self.core().table.iter().for_each(|(hash, loc)| visit(hash, loc.len_bytes));
     }
-}
-
-fn deliver_checked(hash: &BlobHash, bytes: &[u8], sink: &mut dyn Write) -> Result<(), StoreError> {
-    let found = BlobHash::of(bytes);
-    if found != *hash {
-        return Err(StoreError::BlobMismatch { hash: *hash, found });
-    }
-    sink.write_all(bytes).map_err(|source| StoreError::BlobIo {
-        hash: *hash,
-        what: "write to the sink",
-        source,
-    })
-}
-
-/// Streams the bytes at `loc` and checks them against `hash`.
-pub(super) fn read_from(
-    dev: &dyn BlockDevice,
-    hash: &BlobHash,
-    loc: BlobLoc,
-    sink: &mut dyn Write,
-) -> Result<(), StoreError> {
-    let end = loc.offset.0.saturating_add(loc.len_bytes);
-    let blocks_end = end.checked_next_multiple_of(BLOCK_LEN_BYTES).unwrap_or(u64::MAX);
-    if blocks_end > dev.len_bytes() {
-        let found_bytes = dev.len_bytes();
-        return Err(StoreError::Truncated { what: "a blob", expected_bytes: blocks_end, found_bytes });
-    }
-    let mut hasher = blake3::Hasher::new();
-    let mut at = loc.offset.0;
-    let mut buf = Vec::new();
-    while at < end {
-        let within = usize::try_from(at % BLOCK_LEN_BYTES).unwrap_or(0);
-        let want = usize::try_from(end - at).unwrap_or(usize::MAX).min(IO_LEN - within);
-        buf.resize((within + want).next_multiple_of(BLOCK_LEN), 0);
-        let offset = DevOffset(at - within as u64);
-        dev.read_at(offset, &mut buf).map_err(|source| StoreError::Io {
-            what: "read of a blob",
-            offset: offset.0,
-            source,
-        })?;
-        let piece = &buf[within..within + want];
-        hasher.update(piece);
-        sink.write_all(piece).map_err(|source| StoreError::BlobIo {
-            hash: *hash,
-            what: "write to the sink",
-            source,
-        })?;
-        at += want as u64;
-    }
-    let found = BlobHash::from(hasher.finalize());
-    if found != *hash {
-        return Err(StoreError::BlobMismatch { hash: *hash, found });
-    }
-    Ok(())
 }

@@ -7,7 +7,7 @@ use crate::alloc::{Extent, Purpose};
 use crate::checkpoint::{ChunkWriter, Written};
 use crate::error::StoreError;
 use crate::layout::chunk::CHUNK_BLOCKS;
-use crate::layout::record::{BLOB_ENTRY_LEN, KIND_SYNCED, Seed, encode_blob};
+use crate::layout::record::{BLOB_ENTRY_LEN, KIND_SYNCED, Seed};
 use crate::layout::superblock::Superblock;
 use crate::mutant::{Mutant, planted};
 use crate::state::{Picture, encode_entry};
@@ -94,7 +94,7 @@ impl Store {
         let mut table = Vec::with_capacity(8 + count * BLOB_ENTRY_LEN);
         table.extend_from_slice(&core.table.len().to_le_bytes());
         for (hash, loc) in core.table.iter() {
-            encode_blob(&mut table, hash, loc.offset, loc.len_bytes);
+            loc.entry(hash).encode(&mut table);
         }
         Ok(Begun {
             old_segments,

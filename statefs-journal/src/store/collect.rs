@@ -15,6 +15,7 @@ const BATCH: usize = 512;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
     pub blobs: u64,
+    /// What they took in the store.
     pub bytes: u64,
 }
 
@@ -77,7 +78,7 @@ impl Collection<'_> {
                 let used =
                     core.used.as_ref().is_some_and(|used| used.contains(hash)) || values.contains(hash);
                 if !used {
-                    bytes += core.table.get(hash).map_or(0, |loc| loc.len_bytes);
+                    bytes += core.table.get(hash).map_or(0, |loc| loc.stored_bytes);
                 }
                 !used
             })?;

@@ -8,14 +8,16 @@ mod format;
 mod fsck;
 mod open;
 mod put;
+mod read;
 mod recover;
 mod scrub;
 mod state;
 mod sync;
+mod write;
 
 use std::collections::HashSet;
 use std::io::Read;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicI32};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
 use crate::alloc::{Allocator, Extent};
@@ -49,6 +51,8 @@ pub struct Stats {
     pub blobs: u64,
     /// Sum of their lengths.
     pub blob_bytes: u64,
+    /// What they take, without what is lost to whole blocks.
+    pub stored_bytes: u64,
     /// Keys of the key-value space.
     pub state_keys: u64,
     /// Blocks in use, in bytes.
@@ -84,6 +88,8 @@ pub struct Store {
     flushed: Condvar,
     /// A collection notes what is used.
     collecting: AtomicBool,
+    /// zstd's level for blobs that are put.
+    compression: AtomicI32,
     /// The first failed write or flush.
     poison: OnceLock<String>,
 }
@@ -122,6 +128,7 @@ impl Store {
         Stats {
             blobs: core.table.len(),
             blob_bytes: core.table.blob_bytes(),
+            stored_bytes: core.table.stored_bytes(),
             state_keys: core.state.len(),
             used_bytes: core.alloc.used_bytes(),
             device_bytes: self.dev.len_bytes(),

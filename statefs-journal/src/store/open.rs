@@ -1,6 +1,6 @@
 //! Opening: which superblock is in charge, and what is repaired once everything was read.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicI32};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, RwLock};
 
 use crate::device::BlockDevice;
@@ -61,6 +61,7 @@ impl Store {
             core: Mutex::new(core),
             flushed: Condvar::new(),
             collecting: AtomicBool::new(false),
+            compression: AtomicI32::new(i32::MIN),
             poison: OnceLock::new(),
         };
         store.begin_session()?;

@@ -9,8 +9,8 @@ use crate::device::BlockDevice;
 use crate::error::StoreError;
 use crate::layout::BLOCK_LEN_BYTES;
 use crate::layout::record::{
-    BLOB_ENTRY_LEN, BLOB_HASH_LEN, KIND_BLOB_PUT, KIND_BLOB_REMOVE, KIND_ENGINE_FIRST, KIND_SESSION,
-    KIND_STATE, KIND_SYNCED, RecordHeader, decode_blob,
+    BLOB_HASH_LEN, BlobEntry, KIND_BLOB_PUT, KIND_BLOB_REMOVE, KIND_ENGINE_FIRST, KIND_SESSION, KIND_STATE,
+    KIND_SYNCED, RecordHeader,
 };
 use crate::layout::segment::SEGMENT_BLOCKS;
 use crate::layout::superblock::Superblock;
@@ -20,7 +20,7 @@ use crate::state::{Entries, Space, decode_ops};
 use crate::table::{BlobLoc, Table};
 use crate::types::{BlobHash, BlockNo, Seq};
 
-use super::{Replay, blobs};
+use super::{Replay, read};
 
 pub(super) struct Found {
     pub(super) table: Table,
@@ -99,12 +99,11 @@ impl Recent {
         let seq = header.seq;
         match header.kind {
             KIND_BLOB_PUT => {
-                for entry in payload.chunks_exact(BLOB_ENTRY_LEN) {
-                    let (hash, offset, len_bytes) = decode_blob(entry);
+                for entry in BlobEntry::decode_all(payload).unwrap_or_default() {
+                    let hash = entry.hash;
                     self.end(&hash, seq);
                     self.last.insert(hash, self.puts.len());
-                    let loc = BlobLoc { offset, len_bytes };
-                    self.puts.push(Put { seq, hash, loc, gone: None });
+                    self.puts.push(Put { seq, hash, loc: entry.into(), gone: None });
                 }
             }
             KIND_BLOB_REMOVE => {
@@ -139,7 +138,7 @@ impl Recent {
                     && put.gone.is_none_or(|gone| end.is_some_and(|end| gone >= end))
             };
             for put in self.puts.iter().filter(in_force) {
-                match blobs::read_from(dev, &put.hash, put.loc, &mut std::io::sink()) {
+                match read::read_from(dev, &put.hash, put.loc, &mut std::io::sink()) {
                     Ok(()) => {}
                     Err(StoreError::BlobMismatch { .. } | StoreError::Truncated { .. })
                         if planted(Mutant::LostBlobsKept) => {}
@@ -190,11 +189,9 @@ impl Rebuilt {
         let short = |_| damaged("blob table of the checkpoint");
         let mut count = [0; BLOB_COUNT_LEN];
         reader.read_exact(&mut count).map_err(short)?;
-        let mut entry = [0; BLOB_ENTRY_LEN];
         for _ in 0..u64::from_le_bytes(count) {
-            reader.read_exact(&mut entry).map_err(short)?;
-            let (hash, offset, len_bytes) = decode_blob(&entry);
-            self.table.insert(hash, BlobLoc { offset, len_bytes });
+            let entry = BlobEntry::read(reader).map_err(short)?;
+            self.table.insert(entry.hash, entry.into());
         }
         let mut entries = Entries::new(&mut *reader);
         for _ in 0..superblock.state_keys {
@@ -224,12 +221,12 @@ impl Rebuilt {
             })
         };
         match header.kind {
-            KIND_BLOB_PUT if payload.len().is_multiple_of(BLOB_ENTRY_LEN) => {
-                for entry in entries(BLOB_ENTRY_LEN) {
-                    let (hash, offset, len_bytes) = decode_blob(entry);
-                    self.table.insert(hash, BlobLoc { offset, len_bytes });
+            KIND_BLOB_PUT => match BlobEntry::decode_all(payload) {
+                Some(entries) => {
+                    entries.into_iter().for_each(|entry| _ = self.table.insert(entry.hash, entry.into()));
                 }
-            }
+                None => return unknown(),
+            },
             KIND_BLOB_REMOVE if payload.len().is_multiple_of(BLOB_HASH_LEN) => {
                 for hash in entries(BLOB_HASH_LEN).filter_map(|entry| entry.try_into().ok()) {
                     self.table.remove(&BlobHash(hash));

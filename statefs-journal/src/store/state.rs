@@ -31,9 +31,9 @@ impl Store {
                     let (hash, len) = (BlobHash::of(&bytes), checked_len(bytes.len())?);
                     if bytes.len() > PACKED_BLOB_LEN_MAX {
                         let source = &mut &bytes[..];
-                        (_, unsynced) = self.put_extent(&hash, source, u64::from(len), false)?;
+                        (_, unsynced) = self.put_long(&hash, source, u64::from(len), false)?;
                     } else {
-                        packed.push((hash, bytes));
+                        packed.push((hash, u64::from(len), self.stored_form(&bytes).into_owned()));
                     }
                     (key, Some(Value::Blob { hash, len }))
                 }
@@ -52,14 +52,14 @@ impl Store {
 
     fn append_state(
         &self,
-        packed: &[(BlobHash, Vec<u8>)],
+        packed: &[(BlobHash, u64, Vec<u8>)],
         payload: &[u8],
         changes: Vec<(Key, Option<Value>)>,
     ) -> Result<Seq, StoreError> {
         let mut guard = self.core();
         let core: &mut Core = &mut guard;
-        for (hash, bytes) in packed {
-            self.put_packed(core, hash, bytes)?;
+        for (hash, len, stored) in packed {
+            self.put_packed(core, hash, *len, stored)?;
         }
         self.drain_pack(core)?;
         let seq = self.append_records(core, &[(KIND_STATE, payload)])?;

@@ -80,6 +80,7 @@ pub fn open(dev: Arc<Device>) -> Result<(Store, Model), StoreError> {
         }
         Ok(())
     })?;
+    store.set_compression(Some(1));
     let mut state = BTreeMap::new();
     for row in store.state_list(b"/state/", None, usize::MAX, &|_| true).rows {
         let value = store.state_get(&row.key)?.unwrap();
@@ -239,7 +240,13 @@ impl History {
     }
 
     fn put_blob(&mut self, store: &Store, model: &mut Model, len: usize) {
-        let bytes = self.content(len);
+        let mut bytes = self.content(len);
+        match self.counter % 3 {
+            // Lies there as it is, compressed, or with zeros left out.
+            0 => {}
+            1 => bytes = bytes[..len / 4].repeat(4),
+            _ => bytes.extend_from_slice(&[0; 8192]),
+        }
         let hash = BlobHash::of(&bytes);
         self.blobs.insert(hash, bytes.clone());
         store.put_blob(&hash, &bytes).unwrap();
