@@ -53,6 +53,7 @@ pub struct Daemon {
     pub workers: Workers,
     /// For requests of the command line.
     pub clerks: Workers,
+    pub config: crate::config::Config,
     pub stats: DaemonStats,
     pub started: Instant,
     /// Written to end the event loop.
@@ -86,12 +87,14 @@ impl Daemon {
         cas: Cas,
         clock: Clock,
         spaces: Namespaces,
+        config: crate::config::Config,
     ) -> std::io::Result<Daemon> {
         Ok(Daemon {
             folders,
             store,
             cas,
             clock,
+            config,
             workers: Workers::start("worker", WORKERS)?,
             clerks: Workers::start("clerk", CLERKS)?,
             stats: DaemonStats::default(),

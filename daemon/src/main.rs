@@ -14,6 +14,7 @@ mod base;
 mod checkpoint;
 mod clock;
 mod codec;
+mod config;
 mod connection;
 mod daemon;
 mod damage;

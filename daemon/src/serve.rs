@@ -71,13 +71,15 @@ fn start(args: &Args, home: &Path, ready: &Ready) -> Result<(Arc<Daemon>, Server
     let folders = Folders::prepare(home).context("cannot use the state folder")?;
     let lock = take_lock(&folders, args.ready_fd.is_some().then_some(ready))?;
 
+    let config = crate::config::read(&folders.home)?;
     let (store, mut spaces) = recover::open_store(&folders)?;
+    store.set_compression(config.store.level());
     let cas = Cas::open(&folders.home, Arc::clone(&store)).context("cannot open the content folders")?;
     recover::take_over(&folders, &store, &cas, &mut spaces)?;
     recover::publish(&folders, &mut spaces)?;
     let clock = Clock::open(&folders.in_home(names::SCRATCH_FILE)).context("cannot open the scratch file")?;
     let workspaces: Vec<u32> = spaces.workspaces.keys().copied().collect();
-    let daemon = Arc::new(Daemon::new(folders, store, cas, clock, spaces)?);
+    let daemon = Arc::new(Daemon::new(folders, store, cas, clock, spaces, config)?);
     for workspace in workspaces {
         daemon.watch_staging(workspace).context("cannot watch a staging folder")?;
     }

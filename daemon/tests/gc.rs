@@ -119,3 +119,38 @@ fn collections_beside_take_ins_lose_nothing() {
         assert_eq!(world.cat_bytes(&format!("f{i}")), bytes(seed, 3000 + i));
     }
 }
+
+#[test]
+fn a_size_in_the_configuration_is_kept_without_being_asked_and_content_is_compressed() {
+    let mut world = World::new();
+    fs::create_dir(world.home()).unwrap();
+    // What was superseded below is larger than this.
+    fs::write(world.home().join("config.toml"), "[store]\ncompression = 1\nmax_size_bytes = 20000000\n").unwrap();
+    world.start();
+    let text = "int answer(void) { return 42; }\n".repeat(100_000);
+    fs::write(world.project().join("text"), &text).unwrap();
+    world.ingest();
+    let status = || match world.ask(&AdminRequest::Status).0.pop() {
+        Some(AdminReply::Status(status)) => status,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(world.cat_bytes("text"), text.as_bytes());
+    for round in 0..4_u64 {
+        let mut random = vec![0; 6_000_000];
+        blake3::Hasher::new().update(&round.to_le_bytes()).finalize_xof().fill(&mut random);
+        fs::write(world.project().join("random"), &random).unwrap();
+        world.sync();
+    }
+    eventually("store of the size that was set", || (status().store_bytes <= 20_000_000).then_some(()));
+    assert_eq!(world.cat_bytes("text"), text.as_bytes());
+}
+
+#[test]
+fn a_configuration_that_is_not_understood_is_refused_by_name() {
+    let world = World::new();
+    fs::create_dir(world.home()).unwrap();
+    fs::write(world.home().join("config.toml"), "[store]\ncompresion = 1\n").unwrap();
+    let (mut child, said) = world.start_with_ready();
+    assert!(said.contains("config.toml") && said.contains("compresion"), "{said}");
+    child.wait().unwrap();
+}

@@ -110,10 +110,11 @@ pub fn collect(daemon: &Daemon, max_bytes: Option<u64>, tell: &Teller<'_>) -> Re
 
 /// Called by the flusher: collects when much has come together, gently, and never when something is under way.
 pub fn collect_if_due(daemon: &Daemon) {
+    let max_size_bytes = daemon.config.store.max_size_bytes;
     {
         let mut holds = daemon.gc.lock();
         let used = daemon.store.stats().used_bytes;
-        let limit = holds.after_last.saturating_mul(2).max(holds.after_last + HIGH_WATER_BYTES);
+        let limit = high_water(holds.after_last, max_size_bytes);
         if !std::mem::take(&mut holds.wanted) && used < limit {
             return;
         }
@@ -121,7 +122,7 @@ pub fn collect_if_due(daemon: &Daemon) {
         holds.after_last = used;
     }
     let manner = Manner {
-        max_bytes: None,
+        max_bytes: (max_size_bytes > 0).then_some(max_size_bytes),
         hold_timeout: Duration::ZERO,
         pause: GENTLE_PAUSE,
         progress: &|_, _, _| {},
@@ -130,6 +131,15 @@ pub fn collect_if_due(daemon: &Daemon) {
         Ok(found) => tracing::info!(blobs = found.blobs, bytes = found.blob_bytes, "collected"),
         Err(refusal) => tracing::info!(why = refusal.what, "not collected"),
     }
+}
+
+/// Bytes in use at which a collection starts by itself, when there were so many after the last one.
+fn high_water(after_last: u64, max_size_bytes: u64) -> u64 {
+    if max_size_bytes == 0 {
+        return after_last.saturating_mul(2).max(after_last + HIGH_WATER_BYTES);
+    }
+    // What could not be made smaller is not tried again for every byte more.
+    max_size_bytes.max(after_last + max_size_bytes / 16)
 }
 
 fn run(daemon: &Daemon, manner: &Manner<'_>) -> Result<Collected, Refusal> {
@@ -258,4 +268,17 @@ fn prune_cached(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_collection_starts_by_itself_at_the_size_that_was_set_or_when_much_came_together() {
+        assert_eq!(high_water(0, 0), HIGH_WATER_BYTES);
+        assert_eq!(high_water(5 << 30, 0), 10 << 30);
+        assert_eq!(high_water(0, 1 << 30), 1 << 30);
+        assert_eq!(high_water(2 << 30, 1 << 30), (2 << 30) + (1 << 26));
+    }
 }
