@@ -125,7 +125,8 @@ fn a_size_in_the_configuration_is_kept_without_being_asked_and_content_is_compre
     let mut world = World::new();
     fs::create_dir(world.home()).unwrap();
     // What was superseded below is larger than this.
-    fs::write(world.home().join("config.toml"), "[store]\ncompression = 1\nmax_size_bytes = 20000000\n").unwrap();
+    fs::write(world.home().join("config.toml"), "[store]\ncompression = 1\nmax_size_bytes = 20000000\n")
+        .unwrap();
     world.start();
     let text = "int answer(void) { return 42; }\n".repeat(100_000);
     fs::write(world.project().join("text"), &text).unwrap();
