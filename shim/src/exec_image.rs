@@ -65,13 +65,13 @@ impl Head {
 pub enum Kind<'a> {
     /// Started by the loader at this path, which loads this library when asked to.
     Dynamic(&'a [u8]),
-    /// Started by another C library's loader.
-    OtherLoader,
+    /// Started by another C library's loader, at this path.
+    OtherLoader(&'a [u8]),
     /// Go's: it has a loader, and makes its own system calls all the same.
     Go,
     Static,
-    /// Of another word size than this library.
-    Elf32,
+    /// Of another word size than this library, with its loader if it has one.
+    Elf32(Option<&'a [u8]>),
     /// Of another processor.
     Foreign,
     Other,
@@ -90,7 +90,7 @@ impl Kind<'_> {
             return Some(Kind::Foreign);
         }
         if bytes.get(4) == Some(&CLASS_32) {
-            return Some(Kind::Elf32);
+            return Some(Kind::Elf32(loader_32(bytes)));
         }
         let headers_at = usize::try_from(u64_at(bytes, 32)?).ok()?;
         let (header_len, count) = (u16_at(bytes, 54)?, u16_at(bytes, 56)?);
@@ -115,10 +115,22 @@ impl Kind<'_> {
                 continue;
             }
             let loader = segment?.split(|byte| *byte == 0).next()?;
-            kind = if loader.ends_with(LOADER) { Kind::Dynamic(loader) } else { Kind::OtherLoader };
+            kind = if loader.ends_with(LOADER) { Kind::Dynamic(loader) } else { Kind::OtherLoader(loader) };
         }
         Some(kind)
     }
+}
+
+/// The loader of a 32-bit program.
+fn loader_32(bytes: &[u8]) -> Option<&[u8]> {
+    const PROGRAM_HEADER_LEN: usize = 32;
+    let headers_at = u32_at(bytes, 28)? as usize;
+    let header = |index: usize| headers_at.checked_add(index * PROGRAM_HEADER_LEN);
+    let found = (0..usize::from(u16_at(bytes, 44)?))
+        .filter_map(header)
+        .find(|at| u32_at(bytes, *at) == Some(libc::PT_INTERP))?;
+    let (start, len) = (u32_at(bytes, found + 4)? as usize, u32_at(bytes, found + 16)? as usize);
+    bytes.get(start..start.checked_add(len)?)?.split(|byte| *byte == 0).next()
 }
 
 /// Whether a note segment, elf(5), has the build id that Go's linker writes.

@@ -30,7 +30,7 @@ pub enum Why {
     Foreign,
     OtherLoader,
     Go,
-    /// Its loader is nowhere but in the view.
+    /// Its loader is one of the view.
     LoaderInView,
     /// It gets other rights than this process has.
     OtherRights,
@@ -44,13 +44,14 @@ impl Why {
         }
         match head.kind() {
             Kind::Static => Some(Why::Static),
-            Kind::Elf32 => Some(Why::Elf32),
-            Kind::OtherLoader => Some(Why::OtherLoader),
+            Kind::Elf32(None) => Some(Why::Elf32),
+            Kind::Elf32(Some(loader)) => with_loader(loader, Why::Elf32),
+            Kind::OtherLoader(loader) => with_loader(loader, Why::OtherLoader),
             Kind::Go => Some(Why::Go),
             // Without a handler the kernel says that it is no program, as the caller must hear it.
             Kind::Foreign => raw::stat(OTHER_FORMATS).is_ok().then_some(Why::Foreign),
             Kind::Dynamic(loader) if loader != USUAL_LOADER => {
-                is_in_view_only(loader).then_some(Why::LoaderInView)
+                is_in_view(loader).then_some(Why::LoaderInView)
             }
             Kind::Dynamic(_) | Kind::Other => None,
         }
@@ -80,11 +81,16 @@ fn has_other_rights(head: &Head) -> bool {
         || head.has_capabilities && !creds.is_root()
 }
 
-fn is_in_view_only(loader: &[u8]) -> bool {
-    let mut path = PathText::from_parts(&[loader]);
-    if raw::stat(path.as_c_str()).is_ok() {
-        return false;
+/// Of a program that needs this loader. None: it is not there, as the kernel says.
+fn with_loader(loader: &[u8], why: Why) -> Option<Why> {
+    if is_in_view(loader) {
+        return Some(Why::LoaderInView);
     }
+    raw::stat(PathText::from_parts(&[loader]).as_c_str()).is_ok().then_some(why)
+}
+
+fn is_in_view(loader: &[u8]) -> bool {
+    let mut path = PathText::new();
     let found = resolve_bytes(AT_FDCWD, loader, true, &Creds::effective(), &mut path);
     matches!(found, Ok(Place::Inside(inside)) if inside.target.is_some())
 }

@@ -22,6 +22,9 @@ const NEEDED: &[(&str, &str)] = &[
     ("dpkg-source", "dpkg-dev"),
     ("awk", "mawk"),
     ("busybox", "busybox-static"),
+    ("musl-gcc", "musl-tools"),
+    ("setcap", "libcap2-bin"),
+    ("valgrind", "valgrind"),
     // tests/real
     ("g++", "g++"),
     ("cmake", "cmake"),
