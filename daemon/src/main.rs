@@ -34,6 +34,7 @@ mod look;
 mod namespace;
 mod open;
 mod open_real;
+mod patience;
 mod real_things;
 mod real_tree;
 mod record;

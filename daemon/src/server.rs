@@ -2,6 +2,7 @@
 
 use crate::connection::{Connection, Greeting};
 use crate::daemon::Daemon;
+use crate::patience::{Patience, Wait};
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::signal::SigSet;
@@ -28,6 +29,16 @@ const SIGNALS: u64 = 1;
 const STOP: u64 = 2;
 const FIRST_CONNECTION: u64 = 16;
 
+/// While one client is waited for without sleep, the others are looked at this often.
+const LOOKS_AT_ONE: u32 = 8;
+
+/// What a client's socket had.
+enum Read {
+    Frame,
+    Nothing,
+    End,
+}
+
 pub struct Server {
     daemon: Arc<Daemon>,
     epoll: Arc<Epoll>,
@@ -38,6 +49,9 @@ pub struct Server {
     silent: std::collections::VecDeque<(Instant, u64)>,
     next_id: u64,
     connections_max: usize,
+    patience: Patience,
+    /// Whose request was the last one, and the wait for the next.
+    wait: Option<(u64, Wait)>,
 }
 
 impl Server {
@@ -58,6 +72,8 @@ impl Server {
             silent: std::collections::VecDeque::new(),
             next_id: FIRST_CONNECTION,
             connections_max,
+            patience: Patience::new(Instant::now()),
+            wait: None,
         })
     }
 
@@ -66,10 +82,7 @@ impl Server {
         let mut events = [EpollEvent::empty(); 64];
         let mut buffer = vec![0; MAX_FRAME_LEN + 1];
         loop {
-            let count = match self.epoll.wait(&mut events, self.timeout()) {
-                Err(Errno::EINTR) => 0,
-                result => result?,
-            };
+            let count = self.next_events(&mut events, &mut buffer)?;
             for event in &events[..count] {
                 match event.data() {
                     LISTENER => self.accept(),
@@ -83,6 +96,33 @@ impl Server {
                 }
             }
             self.drop_silent();
+        }
+    }
+
+    /// Waits for something to do; meanwhile serves the client that makes one request after the other.
+    fn next_events(&mut self, events: &mut [EpollEvent], buffer: &mut [u8]) -> nix::Result<usize> {
+        let mut looks = 0;
+        while let Some((id, mut wait)) = self.wait.take() {
+            looks += 1;
+            if looks % LOOKS_AT_ONE == 0 {
+                match self.epoll.wait(events, EpollTimeout::ZERO) {
+                    Ok(0) | Err(Errno::EINTR) => {}
+                    result => return result,
+                }
+            }
+            let Some(connection) = self.connections.get(&id).cloned() else { break };
+            match self.read(&connection, buffer) {
+                Read::Frame => {}
+                Read::Nothing if self.patience.go_on(&mut wait, Instant::now()) => {
+                    self.wait = Some((id, wait))
+                }
+                Read::Nothing => break,
+                Read::End => self.forget(id),
+            }
+        }
+        match self.epoll.wait(events, self.timeout()) {
+            Err(Errno::EINTR) => Ok(0),
+            result => result,
         }
     }
 
@@ -162,16 +202,27 @@ impl Server {
             return;
         }
         for _ in 0..FRAMES_PER_TURN {
-            match recv(connection.socket.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_TRUNC) {
-                Err(Errno::EAGAIN) => return,
-                Err(Errno::EINTR) => {}
-                Ok(0) | Err(_) => return self.forget(id),
-                Ok(len) => {
-                    self.daemon.stats.requests.fetch_add(1, Ordering::Relaxed);
-                    if !self.frame(&connection, len, &buffer[..len.min(buffer.len())]) {
-                        return self.forget(id);
-                    }
+            match self.read(&connection, buffer) {
+                Read::Frame => {}
+                Read::Nothing => return,
+                Read::End => return self.forget(id),
+            }
+        }
+    }
+
+    /// Reads one frame, if there is one, and answers it or hands it on.
+    fn read(&mut self, connection: &Arc<Connection>, buffer: &mut [u8]) -> Read {
+        match recv(connection.socket.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_TRUNC) {
+            Err(Errno::EAGAIN | Errno::EINTR) => Read::Nothing,
+            Ok(0) | Err(_) => Read::End,
+            Ok(len) => {
+                self.daemon.stats.requests.fetch_add(1, Ordering::Relaxed);
+                self.patience.request(Instant::now());
+                if !self.frame(connection, len, &buffer[..len.min(buffer.len())]) {
+                    return Read::End;
                 }
+                self.wait = self.patience.answered(Instant::now()).map(|wait| (connection.id, wait));
+                Read::Frame
             }
         }
     }

@@ -27,6 +27,7 @@ mod libraries;
 mod memory;
 mod outside;
 mod own_code;
+mod patience;
 mod proc_links;
 mod raw;
 mod real;
@@ -42,6 +43,7 @@ mod umask;
 mod unreached;
 mod user_memory;
 mod view;
+mod wire;
 
 vrift_protocol::only_without_std! {
 #[panic_handler]

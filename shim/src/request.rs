@@ -7,9 +7,11 @@
 use crate::handle;
 use crate::init;
 use crate::memory;
+use crate::patience::Patience;
 use crate::raw::{self, Errno};
 use crate::text::Text;
 use crate::view;
+use crate::wire::{address_of, receive, send_parts};
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use vrift_protocol::frame::{FLAG_REPLY, FLAG_RETRY, RECONNECT_TIMEOUT_MS};
@@ -35,6 +37,7 @@ pub struct ForkState {
     next_id: AtomicU64,
     client_id: AtomicU64,
     pid: AtomicI32,
+    patience: Patience,
 }
 
 /// The last connection of this process or of the parent it was forked from: fd + 1 and inode.
@@ -193,7 +196,8 @@ impl<'a> Request<'a> {
         );
         let mut deadline_ns = 0;
         loop {
-            let attempt = line.connected().and_then(|fd| self.exchange::<LEN>(fd, &header, more));
+            let attempt =
+                line.connected().and_then(|fd| self.exchange::<LEN>(fd, line.patience(), &header, more));
             match attempt {
                 Ok((0, reply, fd)) => return Ok((reply, fd)),
                 Ok((errno, _, _)) => return Err(errno as Errno),
@@ -221,6 +225,7 @@ impl<'a> Request<'a> {
     fn exchange<const LEN: usize>(
         &self,
         fd: c_int,
+        patience: Option<&Patience>,
         header: &FrameHeader,
         more: &mut [u8],
     ) -> Result<(u32, VnodeReply, Option<c_int>), Errno> {
@@ -228,7 +233,7 @@ impl<'a> Request<'a> {
         send_parts(fd, &parts)?;
         loop {
             let mut bytes = [0u8; LEN];
-            let (len, passed) = receive(fd, &mut bytes, self.cloexec)?;
+            let (len, passed) = receive(fd, &mut bytes, self.cloexec, patience)?;
             let drop_passed = || {
                 if let Some(fd) = passed {
                     raw::close(fd);
@@ -249,6 +254,9 @@ impl<'a> Request<'a> {
             let (body, rest) = VnodeReply::read_from_prefix(body).unwrap_or((VnodeReply::default(), &[]));
             for (to, from) in more.iter_mut().zip(rest) {
                 *to = *from;
+            }
+            if let Some(patience) = patience {
+                patience.answered();
             }
             return Ok((reply.status.get(), body, passed));
         }
@@ -274,6 +282,14 @@ impl Line<'_> {
         match self {
             Line::Shared { state, .. } => state.next_id.fetch_add(1, Ordering::Relaxed) + 1,
             Line::Own { .. } => 1,
+        }
+    }
+
+    /// A process that takes turns with the daemon may wait without sleep.
+    fn patience(&self) -> Option<&Patience> {
+        match self {
+            Line::Shared { state, .. } => Some(&state.patience),
+            Line::Own { .. } => None,
         }
     }
 
@@ -426,62 +442,4 @@ fn workspace() -> Result<u32, Errno> {
     let name = init::settings().runtime.as_bytes().rsplit(|byte| *byte == b'/').next().unwrap_or(b"");
     let number: Text<17> = Text::from_parts(&[b"00000000", name]);
     crate::text::parse_hex16(number.as_bytes()).and_then(|number| number.try_into().ok()).ok_or(libc::EIO)
-}
-
-fn address_of(path: &[u8]) -> libc::sockaddr_un {
-    let mut address = libc::sockaddr_un { sun_family: libc::AF_UNIX as u16, sun_path: [0; 108] };
-    for (to, from) in address.sun_path.iter_mut().zip(path) {
-        *to = *from as i8;
-    }
-    address
-}
-
-fn send_parts(fd: c_int, parts: &[&[u8]]) -> Result<(), Errno> {
-    let mut slices = [libc::iovec { iov_base: core::ptr::null_mut(), iov_len: 0 }; 4];
-    for (slice, part) in slices.iter_mut().zip(parts) {
-        *slice = libc::iovec { iov_base: part.as_ptr().cast_mut().cast(), iov_len: part.len() };
-    }
-    // SAFETY: an all-zero msghdr is valid.
-    let mut message: libc::msghdr = unsafe { core::mem::zeroed() };
-    message.msg_iov = slices.as_mut_ptr();
-    message.msg_iovlen = parts.len();
-    loop {
-        // SAFETY: the slices outlive the call and are only read.
-        match unsafe { raw::sendmsg(fd, &message) } {
-            Err(libc::EINTR) => {}
-            result => return result.map(drop),
-        }
-    }
-}
-
-/// Receives one datagram and at most one fd. End of file is ECONNRESET.
-fn receive(fd: c_int, to: &mut [u8], cloexec: bool) -> Result<(usize, Option<c_int>), Errno> {
-    #[repr(C, align(8))]
-    struct Control([u8; 32]);
-    let mut control = Control([0; 32]);
-    let mut slice = libc::iovec { iov_base: to.as_mut_ptr().cast(), iov_len: to.len() };
-    // SAFETY: an all-zero msghdr is valid.
-    let mut message: libc::msghdr = unsafe { core::mem::zeroed() };
-    message.msg_iov = &mut slice;
-    message.msg_iovlen = 1;
-    let flags = if cloexec { libc::MSG_CMSG_CLOEXEC } else { 0 };
-    loop {
-        message.msg_control = control.0.as_mut_ptr().cast();
-        message.msg_controllen = control.0.len();
-        // SAFETY: the buffers outlive the call and have the lengths given.
-        match unsafe { raw::recvmsg(fd, &mut message, flags) } {
-            Err(libc::EINTR) => {}
-            Err(errno) => return Err(errno),
-            Ok(0) => return Err(libc::ECONNRESET),
-            Ok(len) => {
-                // SAFETY: the kernel wrote whole control messages of msg_controllen bytes.
-                let passed = unsafe {
-                    let header = libc::CMSG_FIRSTHDR(&message);
-                    (!header.is_null() && (*header).cmsg_type == libc::SCM_RIGHTS)
-                        .then(|| libc::CMSG_DATA(header).cast::<c_int>().read_unaligned())
-                };
-                return Ok((len, passed));
-            }
-        }
-    }
 }

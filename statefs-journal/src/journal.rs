@@ -91,6 +91,16 @@ impl Journal {
         }
     }
 
+    /// Tells the device where the next records will go.
+    pub(crate) fn announce(&self, dev: &dyn BlockDevice) {
+        for segment in &self.segments[self.segments.len() - 2..] {
+            // They were reserved when they were allocated, but the device may be a copy with holes.
+            if dev.reserve(segment.offset(), SEGMENT_LEN as u64).is_ok() {
+                dev.expect_writes(segment.offset(), SEGMENT_LEN as u64);
+            }
+        }
+    }
+
     /// Bytes from the start of the epoch to here.
     pub(crate) fn len_bytes(&self) -> u64 {
         (self.segments.len() as u64 - 2) * SEGMENT_LEN as u64 + self.pos as u64
@@ -253,7 +263,10 @@ impl Journal {
     fn new_segment(dev: &dyn BlockDevice, alloc: &mut Allocator) -> Result<BlockNo, StoreError> {
         let extent = alloc.allocate(dev, SEGMENT_BLOCKS, Purpose::Engine, "a journal segment")?;
         match dev.reserve(extent.start.offset(), extent.len_bytes()) {
-            Ok(()) => Ok(extent.start),
+            Ok(()) => {
+                dev.expect_writes(extent.start.offset(), extent.len_bytes());
+                Ok(extent.start)
+            }
             Err(_) => {
                 alloc.free(extent);
                 Err(StoreError::NoSpace { what: "a journal segment", needed_bytes: extent.len_bytes() })

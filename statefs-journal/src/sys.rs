@@ -1,6 +1,7 @@
-//! The system calls that std does not offer: advisory lock, preallocation, hole punching.
+//! The system calls that std does not offer: advisory lock, preallocation, hole punching, mapped writes.
 #![allow(unsafe_code)]
 
+use memmap2::{MmapOptions, MmapRaw};
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -40,5 +41,49 @@ fn fallocate(file: &File, mode: libc::c_int, offset: u64, len_bytes: u64) -> io:
         if error.kind() != io::ErrorKind::Interrupted {
             return Err(error);
         }
+    }
+}
+
+/// Whether a mapped page of preallocated space can always be written: these file systems overwrite in place. Others need
+/// new space for it, and would kill the process where there is none.
+pub(crate) fn overwrites_in_place(file: &File) -> bool {
+    // SAFETY: all zeros is a value of this structure of integers.
+    let mut found: libc::statfs = unsafe { std::mem::zeroed() };
+    // SAFETY: fstatfs writes one structure, which lives until the call returns; `file` keeps the descriptor open.
+    let rc = unsafe { libc::fstatfs(file.as_raw_fd(), &raw mut found) };
+    rc == 0 && [libc::EXT4_SUPER_MAGIC, libc::XFS_SUPER_MAGIC, libc::TMPFS_MAGIC].contains(&found.f_type)
+}
+
+/// A mapped range of a file, to be written without a system call. What is written belongs to the kernel at once, as with
+/// write(2): it survives the process.
+#[derive(Debug)]
+pub(crate) struct Window {
+    map: MmapRaw,
+    offset: u64,
+}
+
+impl Window {
+    /// The range must be allocated, and the file must stay that long.
+    pub(crate) fn new(file: &File, offset: u64, len_bytes: usize) -> io::Result<Self> {
+        let map = MmapOptions::new().offset(offset).len(len_bytes).map_raw(file)?;
+        Ok(Self { map, offset })
+    }
+
+    /// Whether the range begins there.
+    pub(crate) fn begins_at(&self, offset: u64) -> bool {
+        self.offset == offset
+    }
+
+    /// False, with nothing written, when `bytes` do not lie within the range. Two writers at a time must not write the
+    /// same bytes.
+    pub(crate) fn write(&self, offset: u64, bytes: &[u8]) -> bool {
+        let at = offset.checked_sub(self.offset).and_then(|at| usize::try_from(at).ok());
+        let Some(at) = at.filter(|at| at.checked_add(bytes.len()).is_some_and(|end| end <= self.map.len()))
+        else {
+            return false;
+        };
+        // SAFETY: within the mapping, as was just seen; `bytes` are elsewhere, and nobody has a reference into it.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.map.as_mut_ptr().add(at), bytes.len()) };
+        true
     }
 }

@@ -1,15 +1,22 @@
 //! A regular file as the device, locked against a second opener.
 
+use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock};
 
 use super::BlockDevice;
 use crate::error::StoreError;
-use crate::sys;
+use crate::sys::{self, Window};
 use crate::types::DevOffset;
+
+/// Ranges that are mapped at a time: the journal's present segment and the one allocated ahead.
+const WINDOWS: usize = 2;
+/// Longest range that is mapped.
+const WINDOW_LEN_MAX: u64 = 4 << 20;
 
 /// A regular file, sparse, grown on demand. The exclusive lock lasts as long as the value.
 #[derive(Debug)]
@@ -17,6 +24,10 @@ pub struct FileDevice {
     file: File,
     len_bytes: AtomicU64,
     max_len_bytes: u64,
+    /// The oldest first. Small writes into these make no system call.
+    windows: RwLock<VecDeque<Window>>,
+    /// False as well once space could not be reserved.
+    maps: AtomicBool,
 }
 
 impl FileDevice {
@@ -49,7 +60,14 @@ impl FileDevice {
             return Err(StoreError::Locked { path: path.to_owned() });
         }
         let len_bytes = file.metadata().map_err(io("stat of the store file"))?.len();
-        Ok(Self { file, len_bytes: AtomicU64::new(len_bytes), max_len_bytes: u64::MAX })
+        let maps = sys::overwrites_in_place(&file);
+        Ok(Self {
+            file,
+            len_bytes: AtomicU64::new(len_bytes),
+            max_len_bytes: u64::MAX,
+            windows: RwLock::default(),
+            maps: AtomicBool::new(maps),
+        })
     }
 }
 
@@ -63,6 +81,11 @@ impl BlockDevice for FileDevice {
     }
 
     fn write_at(&self, offset: DevOffset, buf: &[u8]) -> io::Result<()> {
+        let windows = self.windows.read().unwrap_or_else(PoisonError::into_inner);
+        if windows.iter().any(|window| window.write(offset.0, buf)) {
+            return Ok(());
+        }
+        drop(windows);
         self.file.write_all_at(buf, offset.0)
     }
 
@@ -79,8 +102,28 @@ impl BlockDevice for FileDevice {
 
     fn reserve(&self, offset: DevOffset, len_bytes: u64) -> io::Result<()> {
         match sys::preallocate(&self.file, offset.0, len_bytes) {
-            Err(e) if e.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(()),
+            Err(e) if e.raw_os_error() == Some(libc::EOPNOTSUPP) => {
+                self.maps.store(false, Ordering::Relaxed);
+                Ok(())
+            }
             other => other,
+        }
+    }
+
+    /// Maps it. Where there is no memory for that, writes are system calls as everywhere else.
+    fn expect_writes(&self, offset: DevOffset, len_bytes: u64) {
+        let within = offset.0.checked_add(len_bytes).is_some_and(|end| end <= self.len_bytes());
+        if !self.maps.load(Ordering::Relaxed) || !within || len_bytes > WINDOW_LEN_MAX {
+            return;
+        }
+        let window = usize::try_from(len_bytes).map(|len| Window::new(&self.file, offset.0, len));
+        if let Ok(Ok(window)) = window {
+            let mut windows = self.windows.write().unwrap_or_else(PoisonError::into_inner);
+            windows.retain(|known| !known.begins_at(offset.0));
+            if windows.len() >= WINDOWS {
+                windows.pop_front();
+            }
+            windows.push_back(window);
         }
     }
 
@@ -93,5 +136,35 @@ impl BlockDevice for FileDevice {
             self.len_bytes.store(len_bytes, Ordering::Release);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_to_an_announced_range_is_in_the_file_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store");
+        let dev = FileDevice::create(&path).unwrap();
+        dev.grow(64 << 10).unwrap();
+        for (offset, len_bytes) in [(8 << 10, 8 << 10), (32 << 10, 8 << 10), (16 << 10, 8 << 10)] {
+            dev.reserve(DevOffset(offset), len_bytes).unwrap();
+            dev.expect_writes(DevOffset(offset), len_bytes);
+        }
+        let mut expected = vec![0; 64 << 10];
+        // Before, at the borders of, across and behind the mapped ranges.
+        for (number, at) in [0, 8, 14, 15, 22, 23, 28, 32, 38, 39, 44].into_iter().enumerate() {
+            let bytes = vec![u8::try_from(number).unwrap() + 1; 2 << 10];
+            dev.write_at(DevOffset(at << 10), &bytes).unwrap();
+            let at = usize::try_from(at << 10).unwrap();
+            expected[at..at + bytes.len()].copy_from_slice(&bytes);
+        }
+        assert!(std::fs::read(&path).unwrap() == expected);
+        dev.flush().unwrap();
+        let mut read = vec![0; 64 << 10];
+        dev.read_at(DevOffset(0), &mut read).unwrap();
+        assert!(read == expected);
     }
 }

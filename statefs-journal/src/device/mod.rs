@@ -41,6 +41,9 @@ pub trait BlockDevice: Send + Sync {
     /// Makes sure that later writes to the range cannot fail for want of space, where that is possible.
     fn reserve(&self, offset: DevOffset, len_bytes: u64) -> io::Result<()>;
 
+    /// Many small writes to a reserved range will follow, here and from one thread at a time. A hint: may do nothing.
+    fn expect_writes(&self, _offset: DevOffset, _len_bytes: u64) {}
+
     /// Grows the device to at least `len_bytes`. `Unsupported` or `StorageFull` where it cannot.
     fn grow(&self, len_bytes: u64) -> io::Result<()>;
 }

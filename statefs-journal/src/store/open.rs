@@ -39,6 +39,7 @@ impl Store {
         let mut journal =
             Journal::resume(end.seed, session, end.segments, end.pos, end.last_seq, end.synced_seq);
         journal.first_index = end.first_index;
+        journal.announce(&*dev);
         let core = Core {
             journal,
             table,
