@@ -42,6 +42,7 @@ pub fn write(
     let path = daemon.folders.staging(workspace, attr.vnode.0);
     if keep == Some(0) {
         truncate(&path, 0)?;
+        crate::open::keep_atime(&path, attr)?;
     } else {
         let (atime, mtime) = (timespec(attr.atime_ns), timespec(attr.mtime_ns));
         utimensat(AT_FDCWD, &path, &atime, &mtime, UtimensatFlags::NoFollowSymlink)?;

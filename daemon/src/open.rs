@@ -9,8 +9,9 @@ use crate::record::{Change, Origin};
 use crate::retry;
 use crate::vnode_ops::{Answer, Attempt, Call, S_IFREG, native_flags};
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open as open_file};
-use nix::sys::stat::{Mode, SFlag, fstat, futimens, mknod};
+use nix::fcntl::{AT_FDCWD, OFlag, open as open_file};
+use nix::sys::stat::{Mode, SFlag, UtimensatFlags, fstat, futimens, mknod, utimensat};
+use nix::sys::time::TimeSpec;
 use nix::unistd::{geteuid, truncate};
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -211,6 +212,7 @@ fn stage<'a>(
     let path = daemon.folders.staging(call.workspace, attr.vnode.0);
     if keep == Some(0) {
         make_file(&path)?;
+        keep_atime(&path, attr)?;
     } else if !call.may_wait {
         if attr.size > QUICK_COPY_LEN {
             return Ok(Staging::NeedsWorker);
@@ -259,6 +261,17 @@ fn copy_up(daemon: &Daemon, workspace: u32, number: u64, hash: &[u8; 32], attr: 
     let path = daemon.folders.staging(workspace, number);
     let file = open_file(&path, OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW, Mode::empty())?;
     futimens(&file, &timespec(attr.atime_ns), &timespec(attr.mtime_ns))
+}
+
+/// Emptied is not read. The time of the last change is the kernel's affair from here on.
+pub fn keep_atime(path: &Path, attr: &Attr) -> Result<(), Errno> {
+    utimensat(
+        AT_FDCWD,
+        path,
+        &timespec(attr.atime_ns),
+        &TimeSpec::UTIME_OMIT,
+        UtimensatFlags::NoFollowSymlink,
+    )
 }
 
 fn become_staged(

@@ -61,6 +61,10 @@ impl Model {
             return Err(22);
         }
         if let Some(&over) = self.dirs[&to].get(name2) {
+            // What holds the source is not replaced, whatever the source is.
+            if self.is_within(from, over) {
+                return Err(39);
+            }
             if over == source {
                 return Ok(());
             }

@@ -114,6 +114,11 @@ pub fn identify_with(fd: c_int, stat: &libc::stat) -> FdKind {
     kind
 }
 
+/// Whether an fd is a directory's, by the kernel: mirror folders are real ones.
+pub fn is_dir(fd: c_int) -> bool {
+    raw::fstat(fd).is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFDIR)
+}
+
 /// The kernel's name of an fd.
 pub fn path_of(fd: c_int, path: &mut PathText) -> Result<(), Errno> {
     let mut link: Text<32> = Text::from_parts(&[b"/proc/self/fd/"]);

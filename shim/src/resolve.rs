@@ -8,7 +8,7 @@ use crate::init;
 use crate::outside::{self, Leads};
 use crate::proc_links;
 use crate::raw::Errno;
-use crate::text::{PATH_MAX, PathText, Text, below, bytes_of};
+use crate::text::{PATH_MAX, PathText, Text, below, bytes_of, is_normal};
 use crate::view;
 use core::ffi::{c_char, c_int};
 use vrift_manifest::types::{S_IFDIR, S_IFLNK, S_IFMT};
@@ -138,6 +138,36 @@ pub unsafe fn resolve(
     }
 }
 
+/// As [`resolve`] for the calls that make, remove and move names: the last component is what the call is about,
+/// so a symlink there is not followed, not even where slashes come behind it (LOOKUP_PARENT in fs/namei.c).
+///
+/// # Safety
+/// `path` is null or a C string.
+pub unsafe fn resolve_name(
+    dirfd: c_int,
+    path: *const c_char,
+    elsewhere: &mut PathText,
+) -> Result<Place, Errno> {
+    if !init::in_view() {
+        return Ok(Place::Outside);
+    }
+    // SAFETY: by contract.
+    let given = unsafe { bytes_of(path) }.unwrap_or(b"");
+    let len = given.iter().rposition(|byte| *byte != b'/').map_or(given.len(), |at| at + 1);
+    match resolve_bytes(dirfd, &given[..len], false, &Creds::effective(), elsewhere)? {
+        Place::Outside => Ok(Place::Outside),
+        _ if given.len() >= PATH_MAX => Err(libc::ENAMETOOLONG),
+        Place::Elsewhere => {
+            elsewhere.push(&given[len..]);
+            Ok(Place::Elsewhere)
+        }
+        Place::Inside(mut inside) => {
+            inside.slash |= len < given.len();
+            Ok(Place::Inside(inside))
+        }
+    }
+}
+
 /// As [`resolve`], for a path that is not null, judged by `creds`.
 pub fn resolve_bytes(
     dirfd: c_int,
@@ -156,6 +186,7 @@ pub fn resolve_bytes(
     let view = init::settings().view.as_bytes();
     let given_len = path.len();
     let start = start_of(dirfd, path, &mut joined)?;
+    let is_from_fd = matches!(start, Start::At(_)) && dirfd != libc::AT_FDCWD;
     if !init::settings().worktree.is_empty() {
         return in_worktree(start, path, &joined, elsewhere);
     }
@@ -170,10 +201,13 @@ pub fn resolve_bytes(
         return Err(libc::ENAMETOOLONG);
     }
     view::count(vrift_protocol::counters::LOOKUPS);
-    match view::read(|reader| walk(reader, start, path, follow, creds, None, elsewhere))?? {
-        Walked::Inside(inside) => Ok(Place::Inside(inside)),
-        Walked::NeedsBuffers => walk_long(start, path, follow, creds, elsewhere),
-        Walked::Left { links } => after_leaving(follow, creds, links, elsewhere),
+    match view::read(|reader| walk(reader, start, path, follow, creds, None, elsewhere))? {
+        Ok(Walked::Inside(inside)) => Ok(Place::Inside(inside)),
+        Ok(Walked::NeedsBuffers) => walk_long(start, path, follow, creds, elsewhere),
+        Ok(Walked::Left { links }) => after_leaving(follow, creds, links, elsewhere),
+        // A file that has no name (any more) is still no directory.
+        Err(libc::ENOENT) if is_from_fd && !fds::is_dir(dirfd) => Err(libc::ENOTDIR),
+        Err(errno) => Err(errno),
     }
 }
 
@@ -299,11 +333,6 @@ fn from_outside(dirfd: c_int, path: &[u8], joined: &mut PathText, view: &[u8]) -
     }
     *joined = normalised(base.as_bytes());
     Ok(if below(joined.as_bytes(), view).is_some() { Start::Joined } else { Start::Outside })
-}
-
-/// Whether an absolute path has no empty, `.` or `..` component before its last slash.
-fn is_normal(path: &[u8]) -> bool {
-    !path.windows(2).any(|pair| matches!(pair, b"//" | b"/."))
 }
 
 /// An absolute path without `.`, `..` and empty components; a trailing slash is kept.

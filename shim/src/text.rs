@@ -187,3 +187,8 @@ pub fn below<'a>(path: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
         _ => None,
     }
 }
+
+/// Whether an absolute path has no empty, `.` or `..` component before its last slash.
+pub fn is_normal(path: &[u8]) -> bool {
+    !path.windows(2).any(|pair| matches!(pair, b"//" | b"/."))
+}

@@ -29,17 +29,27 @@ impl Index {
         let other = self.reader.lookup_dentry(to, name2);
         let slot = self.reader.child(number);
         let moved = self.reader.vnode(slot);
-        if self.reader.is_dir(slot) && self.is_within(to, slot) {
-            return errno(EINVAL);
-        }
         match other {
             Some(_) if flags & RENAME_NOREPLACE != 0 => return errno(EEXIST),
             None if flags & RENAME_EXCHANGE != 0 => return errno(ENOENT),
-            Some(other) if flags & RENAME_EXCHANGE != 0 => {
-                return self.exchange(number, other, from, to, now_ns);
-            }
+            _ => {}
+        }
+        if self.reader.is_dir(slot) && self.is_within(to, slot) {
+            return errno(EINVAL);
+        }
+        if let Some(other) = other
+            && flags & RENAME_EXCHANGE == 0
+            && self.reader.is_dir(self.reader.child(other))
+            && self.is_within(from, self.reader.child(other))
+        {
+            return errno(ENOTEMPTY);
+        }
+        match other {
             Some(other) if self.reader.child(other) == slot => {
                 return Ok(Renamed { moved, replaced: None, replaced_dir: None });
+            }
+            Some(other) if flags & RENAME_EXCHANGE != 0 => {
+                return self.exchange(number, other, from, to, now_ns);
             }
             Some(other) => self.may_replace(slot, self.reader.child(other))?,
             None => {}

@@ -249,6 +249,10 @@ macro_rules! truncate_hooks {
     ($($name:ident)*) => {$(
         hook! {
             fn $name(path: *const c_char, len: off64_t) -> c_int {
+                // Said before the path is looked at: do_sys_truncate in fs/open.c.
+                if len < 0 {
+                    return errno::fail(libc::EINVAL);
+                }
                 // SAFETY: C's arguments.
                 unsafe {
                     on_path(AT_FDCWD, path, true, |inside| truncate_in(inside, len), |_, path| {

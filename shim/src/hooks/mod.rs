@@ -22,6 +22,7 @@ pub mod other;
 pub mod paths;
 pub mod realpath;
 pub mod refused;
+pub mod rename;
 pub mod scandir;
 pub mod signals;
 pub mod sockets;
@@ -38,7 +39,7 @@ pub mod words;
 pub mod xattrs;
 
 use crate::raw::Errno;
-use crate::resolve::{Inside, Place, resolve};
+use crate::resolve::{Inside, Place, resolve, resolve_name};
 use crate::text::PathText;
 use core::ffi::{c_char, c_int};
 
@@ -102,6 +103,23 @@ pub unsafe fn route(
     }
 }
 
+/// As [`route`], for a call on a name: a symlink there is not followed, whatever comes behind it.
+///
+/// # Safety
+/// As [`route`].
+pub unsafe fn route_name(
+    dirfd: c_int,
+    path: *const c_char,
+    elsewhere: &mut PathText,
+) -> Result<Routed, Errno> {
+    // SAFETY: by contract.
+    match unsafe { resolve_name(dirfd, path, elsewhere) }? {
+        Place::Inside(inside) => Ok(Routed::View(inside)),
+        Place::Outside => Ok(Routed::Real(dirfd, path)),
+        Place::Elsewhere => Ok(Routed::Real(libc::AT_FDCWD, elsewhere.as_ptr())),
+    }
+}
+
 /// The shape of most path calls: `view` decides inside the view (called again while it says ESTALE), `real`
 /// is the call behind the hook with the path it goes on with.
 ///
@@ -111,19 +129,40 @@ pub unsafe fn on_path(
     dirfd: c_int,
     path: *const c_char,
     follow: bool,
-    mut view: impl FnMut(&Inside) -> Result<c_int, Errno>,
+    view: impl FnMut(&Inside) -> Result<c_int, Errno>,
     real: impl FnOnce(c_int, *const c_char) -> c_int,
 ) -> c_int {
     let mut elsewhere = PathText::new();
+    // SAFETY: by contract; `elsewhere` outlives the call.
+    on_routed(|| unsafe { route(dirfd, path, follow, &mut elsewhere) }, view, real)
+}
+
+/// As [`on_path`], for a call on a name, as [`route_name`].
+///
+/// # Safety
+/// As [`on_path`].
+pub unsafe fn on_name(
+    dirfd: c_int,
+    path: *const c_char,
+    view: impl FnMut(&Inside) -> Result<c_int, Errno>,
+    real: impl FnOnce(c_int, *const c_char) -> c_int,
+) -> c_int {
+    let mut elsewhere = PathText::new();
+    // SAFETY: by contract; `elsewhere` outlives the call.
+    on_routed(|| unsafe { route_name(dirfd, path, &mut elsewhere) }, view, real)
+}
+
+fn on_routed(
+    mut routed: impl FnMut() -> Result<Routed, Errno>,
+    mut view: impl FnMut(&Inside) -> Result<c_int, Errno>,
+    real: impl FnOnce(c_int, *const c_char) -> c_int,
+) -> c_int {
     let mut beyond = None;
-    let result = settled(|| {
-        // SAFETY: by contract.
-        match unsafe { route(dirfd, path, follow, &mut elsewhere) }? {
-            Routed::View(inside) => view(&inside),
-            Routed::Real(dirfd, path) => {
-                beyond = Some((dirfd, path));
-                Ok(0)
-            }
+    let result = settled(|| match routed()? {
+        Routed::View(inside) => view(&inside),
+        Routed::Real(dirfd, path) => {
+            beyond = Some((dirfd, path));
+            Ok(0)
         }
     });
     match (result, beyond) {

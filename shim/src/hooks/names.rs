@@ -1,6 +1,6 @@
-//! Calls that make, remove and move names: mkdir(2), rmdir, unlink, rename, link, symlink, mknod and kin.
+//! Calls that make and remove names: mkdir(2), rmdir, unlink, link, symlink, mknod and kin.
 
-use super::{Routed, hook, on_path, route, settled, unknown};
+use super::{Routed, hook, on_name, route, route_name, settled, unknown};
 use crate::creds::{Creds, SEARCH, WRITE};
 use crate::errno;
 use crate::fds::{self, FdKind};
@@ -12,7 +12,7 @@ use crate::resolve::{Attr, Inside};
 use crate::text::{PATH_MAX, PathText, bytes_of};
 use crate::umask;
 use crate::view;
-use core::ffi::{c_char, c_int, c_uint};
+use core::ffi::{c_char, c_int};
 use libc::{AT_EMPTY_PATH, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, S_ISVTX, dev_t, mode_t};
 use vrift_manifest::VnodeNo;
 use vrift_protocol::Op;
@@ -36,13 +36,13 @@ fn making<'a>(op: Op, inside: &'a Inside, mode: u32) -> Result<Request<'a>, Errn
     Ok(request)
 }
 
-fn done(request: Request<'_>) -> Result<c_int, Errno> {
+pub fn done(request: Request<'_>) -> Result<c_int, Errno> {
     request.send().map(|_| 0)
 }
 
 /// Whether the caller may take a name away from `parent`: write and search permission, and on a sticky
 /// directory the ownership of either.
-fn may_remove(parent: &Attr, target: &Attr) -> Result<(), Errno> {
+pub fn may_remove(parent: &Attr, target: &Attr) -> Result<(), Errno> {
     let creds = Creds::effective();
     if !parent.may(&creds, WRITE | SEARCH) {
         return Err(libc::EACCES);
@@ -61,7 +61,7 @@ hook! {
     fn mkdir(path: *const c_char, mode: mode_t) -> c_int {
         // SAFETY: C's arguments.
         unsafe {
-            on_path(AT_FDCWD, path, false, |inside| mkdir_in(inside, mode), |_, path| {
+            on_name(AT_FDCWD, path, |inside| mkdir_in(inside, mode), |_, path| {
                 real!(mkdir(path: *const c_char, mode: mode_t) -> c_int)
             })
         }
@@ -72,7 +72,7 @@ hook! {
     fn mkdirat(dirfd: c_int, path: *const c_char, mode: mode_t) -> c_int {
         // SAFETY: C's arguments.
         unsafe {
-            on_path(dirfd, path, false, |inside| mkdir_in(inside, mode), |dirfd, path| {
+            on_name(dirfd, path, |inside| mkdir_in(inside, mode), |dirfd, path| {
                 real!(mkdirat(dirfd: c_int, path: *const c_char, mode: mode_t) -> c_int)
             })
         }
@@ -113,7 +113,7 @@ hook! {
     fn mknod(path: *const c_char, mode: mode_t, device: dev_t) -> c_int {
         // SAFETY: C's arguments.
         unsafe {
-            on_path(AT_FDCWD, path, false, |inside| mknod_in(inside, mode, device), |_, path| {
+            on_name(AT_FDCWD, path, |inside| mknod_in(inside, mode, device), |_, path| {
                 real!(mknod(path: *const c_char, mode: mode_t, device: dev_t) -> c_int)
             })
         }
@@ -124,7 +124,7 @@ hook! {
     fn mknodat(dirfd: c_int, path: *const c_char, mode: mode_t, device: dev_t) -> c_int {
         // SAFETY: C's arguments.
         unsafe {
-            on_path(dirfd, path, false, |inside| mknod_in(inside, mode, device), |dirfd, path| {
+            on_name(dirfd, path, |inside| mknod_in(inside, mode, device), |dirfd, path| {
                 real!(mknodat(dirfd: c_int, path: *const c_char, mode: mode_t, device: dev_t) -> c_int)
             })
         }
@@ -136,7 +136,7 @@ hook! {
     fn __xmknod(version: c_int, path: *const c_char, mode: mode_t, device: *mut dev_t) -> c_int {
         // SAFETY: C's arguments.
         unsafe {
-            on_path(AT_FDCWD, path, false, |inside| mknod_in(inside, mode, *device), |_, path| {
+            on_name(AT_FDCWD, path, |inside| mknod_in(inside, mode, *device), |_, path| {
                 real!(__xmknod(version: c_int, path: *const c_char, mode: mode_t, device: *mut dev_t) -> c_int)
             })
         }
@@ -148,7 +148,7 @@ hook! {
     fn __xmknodat(version: c_int, dirfd: c_int, path: *const c_char, mode: mode_t, device: *mut dev_t) -> c_int {
         // SAFETY: C's arguments.
         unsafe {
-            on_path(dirfd, path, false, |inside| mknod_in(inside, mode, *device), |dirfd, path| {
+            on_name(dirfd, path, |inside| mknod_in(inside, mode, *device), |dirfd, path| {
                 real!(__xmknodat(version: c_int, dirfd: c_int, path: *const c_char, mode: mode_t, device: *mut dev_t) -> c_int)
             })
         }
@@ -159,7 +159,7 @@ hook! {
     fn mkfifo(path: *const c_char, mode: mode_t) -> c_int {
         // SAFETY: C's arguments.
         unsafe {
-            on_path(AT_FDCWD, path, false, |inside| mknod_in(inside, libc::S_IFIFO | mode & 0o7777, 0), |_, path| {
+            on_name(AT_FDCWD, path, |inside| mknod_in(inside, libc::S_IFIFO | mode & 0o7777, 0), |_, path| {
                 real!(mkfifo(path: *const c_char, mode: mode_t) -> c_int)
             })
         }
@@ -170,7 +170,7 @@ hook! {
     fn mkfifoat(dirfd: c_int, path: *const c_char, mode: mode_t) -> c_int {
         // SAFETY: C's arguments.
         unsafe {
-            on_path(dirfd, path, false, |inside| mknod_in(inside, libc::S_IFIFO | mode & 0o7777, 0), |dirfd, path| {
+            on_name(dirfd, path, |inside| mknod_in(inside, libc::S_IFIFO | mode & 0o7777, 0), |dirfd, path| {
                 real!(mkfifoat(dirfd: c_int, path: *const c_char, mode: mode_t) -> c_int)
             })
         }
@@ -214,14 +214,14 @@ fn rmdir_in(inside: &Inside) -> Result<c_int, Errno> {
 hook! {
     fn unlink(path: *const c_char) -> c_int {
         // SAFETY: C's argument.
-        unsafe { on_path(AT_FDCWD, path, false, unlink_in, |_, path| real!(unlink(path: *const c_char) -> c_int)) }
+        unsafe { on_name(AT_FDCWD, path, unlink_in, |_, path| real!(unlink(path: *const c_char) -> c_int)) }
     }
 }
 
 hook! {
     fn rmdir(path: *const c_char) -> c_int {
         // SAFETY: C's argument.
-        unsafe { on_path(AT_FDCWD, path, false, rmdir_in, |_, path| real!(rmdir(path: *const c_char) -> c_int)) }
+        unsafe { on_name(AT_FDCWD, path, rmdir_in, |_, path| real!(rmdir(path: *const c_char) -> c_int)) }
     }
 }
 
@@ -233,7 +233,7 @@ hook! {
         let remove = if flags & AT_REMOVEDIR != 0 { rmdir_in } else { unlink_in };
         // SAFETY: C's arguments.
         unsafe {
-            on_path(dirfd, path, false, remove, |dirfd, path| {
+            on_name(dirfd, path, remove, |dirfd, path| {
                 real!(unlinkat(dirfd: c_int, path: *const c_char, flags: c_int) -> c_int)
             })
         }
@@ -247,17 +247,19 @@ hook! {
             _ => unlink_in(inside),
         };
         // SAFETY: C's argument.
-        unsafe { on_path(AT_FDCWD, path, false, remove, |_, path| real!(remove(path: *const c_char) -> c_int)) }
+        unsafe { on_name(AT_FDCWD, path, remove, |_, path| real!(remove(path: *const c_char) -> c_int)) }
     }
 }
 
-/// A call over two paths. `view` when both are the view's, EXDEV across its border, else `real`.
+/// A call over two paths. `view` when both are the view's, EXDEV across its border, else `real`. `exists`: the kernel
+/// looks the first up before it looks at the second at all.
 ///
 /// # Safety
 /// The paths are null or C strings.
-unsafe fn on_two_paths(
+pub unsafe fn on_two_paths(
     one: (c_int, *const c_char, bool),
     two: (c_int, *const c_char),
+    exists: bool,
     mut view: impl FnMut(&Inside, &Inside) -> Result<c_int, Errno>,
     real: impl FnOnce(c_int, *const c_char, c_int, *const c_char) -> c_int,
 ) -> c_int {
@@ -266,18 +268,52 @@ unsafe fn on_two_paths(
     let result = settled(|| {
         // SAFETY: by contract.
         let given = unsafe { [bytes_of(one.1), bytes_of(two.1)] };
-        if crate::init::in_view() && given.contains(&Some(b"")) {
-            return Err(libc::ENOENT);
-        }
         // The one that can be read may be the view's: the call must not go on with it.
-        if crate::init::in_view() && given.contains(&None) {
-            return Err(libc::EFAULT);
+        let bad = |path: Option<&[u8]>| match path {
+            _ if !crate::init::in_view() => None,
+            None => Some(libc::EFAULT),
+            Some(b"") => Some(libc::ENOENT),
+            Some(_) => None,
+        };
+        if let Some(errno) = bad(given[0]) {
+            return Err(errno);
         }
         // SAFETY: by contract.
-        let routed = unsafe {
-            (route(one.0, one.1, one.2, &mut elsewhere)?, route(two.0, two.1, false, &mut elsewhere2)?)
+        let first = unsafe {
+            if exists {
+                route(one.0, one.1, one.2, &mut elsewhere)
+            } else {
+                route_name(one.0, one.1, &mut elsewhere)
+            }
         };
-        match routed {
+        if let (true, Ok(Routed::View(inside))) = (exists, &first) {
+            inside.existing()?;
+        }
+        let second = match bad(given[1]) {
+            Some(errno) => Err(errno),
+            // SAFETY: by contract.
+            None => unsafe { route_name(two.0, two.1, &mut elsewhere2) },
+        };
+        let first = match (first, &second) {
+            (Ok(first), _) => first,
+            // The file system is asked for a name after both directories were found.
+            (Err(libc::ENAMETOOLONG), Err(errno)) if !exists && given[0].is_some_and(ends_too_long) => {
+                return Err(*errno);
+            }
+            (Err(errno), _) => return Err(errno),
+        };
+        if let Err(errno) = &second {
+            let is_there = match &first {
+                Routed::View(inside) => inside.target.is_some(),
+                // SAFETY: a C string, not null by the check above.
+                Routed::Real(dirfd, path) => unsafe { reachable(*dirfd, *path) }?,
+            };
+            let first_counts = exists || *errno == libc::ENAMETOOLONG && given[1].is_some_and(ends_too_long);
+            if first_counts && !is_there {
+                return Err(libc::ENOENT);
+            }
+        }
+        match (first, second?) {
             (Routed::View(one), Routed::View(two)) => view(&one, &two),
             (Routed::Real(dirfd, path), Routed::Real(dirfd2, path2)) => {
                 beyond = Some((dirfd, path, dirfd2, path2));
@@ -302,6 +338,12 @@ unsafe fn on_two_paths(
     }
 }
 
+/// Whether the path itself is no longer than allowed, but its last component is.
+fn ends_too_long(path: &[u8]) -> bool {
+    let last = path.rsplit(|byte| *byte == b'/').find(|part| !part.is_empty());
+    path.len() < PATH_MAX && last.is_some_and(|last| last.len() > 255)
+}
+
 /// The kernel's word on a path outside before the border of the view counts: whether something is there, or why
 /// it cannot be looked at.
 ///
@@ -316,74 +358,15 @@ unsafe fn reachable(dirfd: c_int, path: *const c_char) -> Result<bool, Errno> {
     }
 }
 
-fn rename_in(from: &Inside, to: &Inside, flags: c_uint) -> Result<c_int, Errno> {
-    if !from.is_plain() || !to.is_plain() {
-        return Err(libc::EBUSY);
-    }
-    let source = from.existing()?;
-    if to.slash && !source.is_dir() {
-        return Err(libc::ENOTDIR);
-    }
-    may_remove(&from.parent, source)?;
-    match &to.target {
-        Some(target) => may_remove(&to.parent, target)?,
-        None if !to.parent.may(&Creds::effective(), WRITE | SEARCH) => return Err(libc::EACCES),
-        None => {}
-    }
-    let mut request = Request::new(Op::Rename);
-    request.body.dir = U64::new(from.parent.vnode.0);
-    request.body.dir2 = U64::new(to.parent.vnode.0);
-    request.body.flags = U32::new(flags);
-    request.name = from.name.as_bytes();
-    request.name2 = to.name.as_bytes();
-    done(request)
-}
-
-hook! {
-    fn rename(old: *const c_char, new: *const c_char) -> c_int {
-        // SAFETY: C's arguments.
-        unsafe {
-            on_two_paths((AT_FDCWD, old, false), (AT_FDCWD, new), |from, to| rename_in(from, to, 0), |_, old, _, new| {
-                real!(rename(old: *const c_char, new: *const c_char) -> c_int)
-            })
-        }
-    }
-}
-
-hook! {
-    fn renameat(dirfd: c_int, old: *const c_char, dirfd2: c_int, new: *const c_char) -> c_int {
-        // SAFETY: C's arguments.
-        unsafe {
-            on_two_paths((dirfd, old, false), (dirfd2, new), |from, to| rename_in(from, to, 0), |dirfd, old, dirfd2, new| {
-                real!(renameat(dirfd: c_int, old: *const c_char, dirfd2: c_int, new: *const c_char) -> c_int)
-            })
-        }
-    }
-}
-
-hook! {
-    fn renameat2(dirfd: c_int, old: *const c_char, dirfd2: c_int, new: *const c_char, flags: c_uint) -> c_int {
-        const EXCLUSIVE: c_uint = libc::RENAME_NOREPLACE | libc::RENAME_WHITEOUT;
-        let known = (EXCLUSIVE | libc::RENAME_EXCHANGE) as c_int;
-        let both = flags & libc::RENAME_EXCHANGE != 0 && flags & EXCLUSIVE != 0;
-        if unknown(flags as c_int, known) || both {
-            return errno::fail(libc::EINVAL);
-        }
-        // SAFETY: C's arguments.
-        unsafe {
-            on_two_paths((dirfd, old, false), (dirfd2, new), |from, to| rename_in(from, to, flags), |dirfd, old, dirfd2, new| {
-                real!(renameat2(dirfd: c_int, old: *const c_char, dirfd2: c_int, new: *const c_char, flags: c_uint) -> c_int)
-            })
-        }
-    }
-}
-
 fn link_in(from: &Inside, to: &Inside) -> Result<c_int, Errno> {
     let source = from.existing()?;
+    if to.target.is_none() && to.slash {
+        return Err(libc::ENOENT);
+    }
+    let mut request = making(Op::Link, to, 0)?;
     if source.is_dir() {
         return Err(libc::EPERM);
     }
-    let mut request = making(Op::Link, to, 0)?;
     request.body.vnode = U64::new(source.vnode.0);
     done(request)
 }
@@ -392,7 +375,7 @@ hook! {
     fn link(old: *const c_char, new: *const c_char) -> c_int {
         // SAFETY: C's arguments.
         unsafe {
-            on_two_paths((AT_FDCWD, old, false), (AT_FDCWD, new), link_in, |_, old, _, new| {
+            on_two_paths((AT_FDCWD, old, false), (AT_FDCWD, new), true, link_in, |_, old, _, new| {
                 real!(link(old: *const c_char, new: *const c_char) -> c_int)
             })
         }
@@ -422,13 +405,16 @@ unsafe fn fd_to_link(dirfd: c_int, old: *const c_char, flags: c_int) -> Result<O
 
 /// A name for the file behind an fd.
 fn link_fd(vnode: VnodeNo, to: &Inside) -> Result<c_int, Errno> {
+    if to.target.is_none() && to.slash {
+        return Err(libc::ENOENT);
+    }
+    let mut request = making(Op::Link, to, 0)?;
     if !fds::is_unnamed(vnode) {
         let attr = view::read(|reader| reader.slot(vnode).map(|slot| Attr::of(reader, slot)))?;
         if attr.ok_or(libc::ENOENT)?.is_dir() {
             return Err(libc::EPERM);
         }
     }
-    let mut request = making(Op::Link, to, 0)?;
     request.body.vnode = U64::new(vnode.0);
     done(request)
 }
@@ -442,7 +428,7 @@ hook! {
         match unsafe { fd_to_link(dirfd, old, flags) } {
             // SAFETY: C's arguments.
             Ok(Some(vnode)) => return unsafe {
-                on_path(dirfd2, new, false, |to| link_fd(vnode, to), |_, _| errno::fail(libc::EXDEV))
+                on_name(dirfd2, new, |to| link_fd(vnode, to), |_, _| errno::fail(libc::EXDEV))
             },
             Ok(None) => {}
             Err(errno) => return errno::fail(errno),
@@ -450,7 +436,7 @@ hook! {
         let follow = flags & AT_SYMLINK_FOLLOW != 0;
         // SAFETY: C's arguments.
         unsafe {
-            on_two_paths((dirfd, old, follow), (dirfd2, new), link_in, |dirfd, old, dirfd2, new| {
+            on_two_paths((dirfd, old, follow), (dirfd2, new), true, link_in, |dirfd, old, dirfd2, new| {
                 real!(linkat(dirfd: c_int, old: *const c_char, dirfd2: c_int, new: *const c_char, flags: c_int) -> c_int)
             })
         }
@@ -479,7 +465,7 @@ hook! {
     fn symlink(target: *const c_char, path: *const c_char) -> c_int {
         // SAFETY: C's arguments.
         unsafe {
-            on_path(AT_FDCWD, path, false, |inside| symlink_in(target, inside), |_, path| {
+            on_name(AT_FDCWD, path, |inside| symlink_in(target, inside), |_, path| {
                 real!(symlink(target: *const c_char, path: *const c_char) -> c_int)
             })
         }
@@ -490,7 +476,7 @@ hook! {
     fn symlinkat(target: *const c_char, dirfd: c_int, path: *const c_char) -> c_int {
         // SAFETY: C's arguments.
         unsafe {
-            on_path(dirfd, path, false, |inside| symlink_in(target, inside), |dirfd, path| {
+            on_name(dirfd, path, |inside| symlink_in(target, inside), |dirfd, path| {
                 real!(symlinkat(target: *const c_char, dirfd: c_int, path: *const c_char) -> c_int)
             })
         }

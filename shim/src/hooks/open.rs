@@ -61,6 +61,10 @@ fn writes(flags: c_int) -> bool {
 }
 
 fn open_inside(inside: &Inside, flags: c_int, mode: mode_t) -> Result<c_int, Errno> {
+    // Said before the name is looked up: open_last_lookups in fs/namei.c.
+    if flags & (O_CREAT | O_PATH) == O_CREAT && inside.slash && inside.is_plain() {
+        return Err(libc::EISDIR);
+    }
     let (fd, vnode) = match &inside.target {
         Some(attr) if flags & (O_TMPFILE | O_CREAT) == O_TMPFILE && attr.is_dir() && flags & O_PATH == 0 => {
             unnamed(attr, flags, mode)?

@@ -3,8 +3,8 @@
 
 use super::{CALLS_LISTED, listed, listed_call};
 use super::{
-    access, attrs, dir_read, exec, fd, ids, links, names, open, open2, other, paths, refused, sockets, stat,
-    sync, times, watches, xattrs,
+    access, attrs, dir_read, exec, fd, ids, links, names, open, open2, other, paths, refused, rename,
+    sockets, stat, sync, times, watches, xattrs,
 };
 use crate::errno;
 use crate::fds::{self, FdKind};
@@ -113,9 +113,9 @@ calls! {
     SYS_linkat => names::linkat, 5;
     SYS_unlink => names::unlink, 1;
     SYS_unlinkat => names::unlinkat, 3;
-    SYS_rename => names::rename, 2;
-    SYS_renameat => names::renameat, 4;
-    SYS_renameat2 => names::renameat2, 5;
+    SYS_rename => rename::rename, 2;
+    SYS_renameat => rename::renameat, 4;
+    SYS_renameat2 => rename::renameat2, 5;
     SYS_mkdir => names::mkdir, 2;
     SYS_mkdirat => names::mkdirat, 3;
     SYS_rmdir => names::rmdir, 1;

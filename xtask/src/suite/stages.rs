@@ -28,6 +28,7 @@ pub fn all(long: bool) -> Vec<Stage> {
         ("release build", Box::new(|| passed(build::release()))),
         ("hooks and exports", Box::new(|| passed(coverage::check()))),
         ("tests/shell", Box::new(|| shell_tests(&[]))),
+        ("tests/sequences", Box::new(move || sequences(long))),
         ("tests/real", Box::new(real_tests)),
         ("tests/suites", Box::new(move || foreign_suites(long))),
         ("demo", Box::new(|| passed(demo::run()))),
@@ -107,6 +108,19 @@ fn shell_tests(args: &[&str]) -> Result<Tally> {
     let mut command = process::program(workspace::root().join("tests/shell/run"));
     command.args(["-j", &jobs]).args(args).env("VRIFT_BIN_DIR", workspace::release());
     watched(&command, tally::of_script)
+}
+
+/// Random sequences of file calls, in the view and in a real directory; most as root, where root runs them.
+fn sequences(long: bool) -> Result<Tally> {
+    let times = if long { 10 } else { 1 };
+    let mut sum = Tally::default();
+    process::check(&mut process::cargo(&["build", "--release", "--locked", "-p", "vrift-sequences"]))?;
+    for (args, count) in [(&[][..], 7_500 * times), (&["--user", "--seed", "2"][..], 2_500 * times)] {
+        let mut command = process::program(workspace::release().join("sequences"));
+        command.args(["--count", &count.to_string()]).args(args);
+        sum.add(watched(&command, tally::of_script)?);
+    }
+    Ok(sum)
 }
 
 fn real_tests() -> Result<Tally> {
