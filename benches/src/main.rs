@@ -1,8 +1,8 @@
 //! Side-by-side measurements of vrift against the plain file system. Every number is taken in pairs,
 //! one run natively and one in the view, in turns; medians and ratios are printed, never a verdict.
 //!
-//! Lives here: the harness and the C programs that make the calls. May be imported: nothing of vrift;
-//! its binaries are used as a user would.
+//! Lives here: the harness and the C programs that make the calls. May be imported: of vrift the store alone, which
+//! is measured beside others of its kind; else its binaries are used as a user would.
 #![forbid(unsafe_code)]
 
 mod builds;
@@ -13,6 +13,7 @@ mod memory;
 mod names;
 mod playground;
 mod report;
+mod store;
 mod trees;
 
 use std::fs;
@@ -30,7 +31,7 @@ struct Args {
     /// Pairs of runs for each number
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pairs: u32,
-    /// Only these groups of measurements: calls, names, large, builds, trees, memory
+    /// Only these groups of measurements: calls, names, large, builds, trees, memory, store
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Also write machine and rows as JSON
@@ -43,19 +44,22 @@ struct Args {
 
 type Group = (&'static str, fn(&Playground, u32) -> Result<Vec<Row>>);
 
-const GROUPS: [Group; 6] = [
+const GROUPS: [Group; 7] = [
     ("calls", calls::measure),
     ("names", names::measure),
     ("large", large::measure),
     ("builds", builds::measure),
     ("trees", trees::measure),
     ("memory", memory::measure),
+    ("store", store::measure),
 ];
 
 fn main() -> Result<()> {
     let args = Args::parse();
     if let Some(unknown) = args.only.iter().find(|name| !GROUPS.iter().any(|(known, _)| known == name)) {
-        bail!("there is no group `{unknown}`; there are calls, names, large, builds, trees and memory");
+        bail!(
+            "there is no group `{unknown}`; there are calls, names, large, builds, trees, memory and store"
+        );
     }
     let machine = machine::describe(&args.dir);
     println!("{machine}");

@@ -214,6 +214,7 @@ impl<'a> ChunkReader<'a> {
         }
         self.extents.push(Extent::new(block, CHUNK_BLOCKS));
         (self.at, self.end) = (PAYLOAD_AT, PAYLOAD_AT + header.payload_len);
+        self.hasher.update(&self.chunk[self.at..self.end]);
         self.next = header.next;
         Ok(())
     }
@@ -233,7 +234,6 @@ impl Read for ChunkReader<'_> {
         }
         let take = out.len().min(self.end - self.at);
         out[..take].copy_from_slice(&self.chunk[self.at..self.at + take]);
-        self.hasher.update(&out[..take]);
         self.at += take;
         self.left_bytes -= take as u64;
         Ok(take)

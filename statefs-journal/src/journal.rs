@@ -5,13 +5,13 @@ use crate::device::BlockDevice;
 use crate::error::StoreError;
 use crate::layout::record::{self, KIND_BLOB_REMOVE, KIND_SESSION, KIND_SYNCED, RecordHeader, Seed};
 use crate::layout::segment::{RECORDS_AT, SEGMENT_BLOCKS, SEGMENT_LEN, SegmentHeader};
-use crate::layout::{BLOCK_LEN, JOURNAL_SEGMENTS_MAX, JOURNAL_SEGMENTS_RESERVED};
+use crate::layout::{BLOCK_LEN, JOURNAL_SEGMENTS_MAX, JOURNAL_SEGMENTS_RESERVED, PREPARED_LEN};
 use crate::mutant::{Mutant, planted};
 use crate::types::{BlockNo, Seq};
 
 /// Where the journal ends and how the next record is written.
 ///
-/// Invariant: every block before the one that holds `tail` is complete; `tail` is what that block already holds.
+/// Invariant: everything before `tail` is written; `tail` is what the device's unit of writing at the end already holds.
 /// [`Self::seal`] moves to a fresh block, so that a block with synced records is never written again.
 #[derive(Debug)]
 pub(crate) struct Journal {
@@ -24,6 +24,12 @@ pub(crate) struct Journal {
     /// Byte within the present segment where the next record goes.
     pub(crate) pos: usize,
     tail: Vec<u8>,
+    /// What the device writes at once, in bytes.
+    unit: usize,
+    /// Up to here, within the present segment, was something written already.
+    prepared: usize,
+    /// Written since the last flush.
+    unflushed_bytes: usize,
     /// The last record written.
     pub(crate) last_seq: Seq,
     /// The last record that is not a mere [`KIND_SYNCED`]: what a sync has to make durable.
@@ -65,11 +71,12 @@ impl Journal {
         };
         write(dev, "write of a segment header", first, 0, &header.encode())?;
         let segments = vec![first, next];
-        Ok(Self::resume(seed, 1, segments, RECORDS_AT, last_seq, last_seq))
+        Ok(Self::resume(dev, seed, 1, segments, RECORDS_AT, last_seq, last_seq))
     }
 
     /// Goes on behind a recovered journal; `pos` must be the start of a block.
     pub(crate) fn resume(
+        dev: &dyn BlockDevice,
         seed: Seed,
         session: u32,
         segments: Vec<BlockNo>,
@@ -85,6 +92,9 @@ impl Journal {
             first_index: 0,
             pos,
             tail: Vec::new(),
+            unit: dev.write_unit_bytes(),
+            prepared: 0,
+            unflushed_bytes: 0,
             last_seq,
             last_dirty_seq: last_seq,
             synced_seq,
@@ -115,6 +125,24 @@ impl Journal {
         self.tail.clear();
     }
 
+    /// Called before a flush, behind [`Self::seal`]. Short syncs that follow each other find places that were written
+    /// before, so that the file system has nothing to note: the zeros ahead become durable with this flush.
+    pub(crate) fn prepare(&mut self, dev: &dyn BlockDevice) -> Result<(), AppendError> {
+        let short = std::mem::take(&mut self.unflushed_bytes) < PREPARED_LEN / 4;
+        // A sync takes a block for its records and begins the next one.
+        let ready = self.pos + 2 * BLOCK_LEN <= self.prepared.min(SEGMENT_LEN);
+        if !short || ready || !dev.likes_written_places() || self.pos >= SEGMENT_LEN {
+            return Ok(());
+        }
+        let end = (self.pos + PREPARED_LEN).min(SEGMENT_LEN);
+        let from = self.pos.max(self.prepared.next_multiple_of(BLOCK_LEN));
+        if from < end {
+            self.prepared = end;
+            write(dev, "write of zeros ahead of the journal", self.current(), from, &vec![0; end - from])?;
+        }
+        Ok(())
+    }
+
     /// Appends the records in order: all of them, or none where the refusal says so.
     pub(crate) fn append(
         &mut self,
@@ -132,7 +160,7 @@ impl Journal {
             }
         }
         let mut spare = self.allocate_rolls(dev, alloc, records).map_err(AppendError::Refused)?.into_iter();
-        // `out` is what goes to the device in one write: from the start of the tail's block.
+        // `out` is what goes to the device in one write: from the start of the tail's unit.
         let mut out = std::mem::take(&mut self.tail);
         let mut out_at = self.pos - out.len();
         for (kind, payload) in records {
@@ -161,9 +189,10 @@ impl Journal {
         }
         let used = out.len();
         self.write_out(dev, &mut out, out_at)?;
-        // Only the unfinished block is kept for the next write.
+        self.unflushed_bytes = self.unflushed_bytes.saturating_add(used);
+        // Only the unfinished unit is kept for the next write.
         out.truncate(used);
-        out.drain(..used - used % BLOCK_LEN);
+        out.drain(..used - used % self.unit);
         self.tail = out;
         Ok(self.last_seq)
     }
@@ -201,7 +230,7 @@ impl Journal {
         if out.is_empty() {
             return Ok(());
         }
-        out.resize(out.len().next_multiple_of(BLOCK_LEN), 0);
+        out.resize(out.len().next_multiple_of(self.unit), 0);
         write(dev, "write of journal records", self.current(), out_at, out)
     }
 
@@ -218,6 +247,7 @@ impl Journal {
             session: self.session,
         };
         self.pos = RECORDS_AT;
+        self.prepared = RECORDS_AT;
         write(dev, "write of a segment header", block, 0, &header.encode())
     }
 

@@ -82,6 +82,11 @@ impl Hasher for PrefixHasher {
     }
 
     fn write_usize(&mut self, _len: usize) {}
+
+    /// Numbers of blocks: neighbours must not look alike in the upper bits.
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
 }
 
 type Entries = HashMap<BlobHash, BlobLoc, BuildHasherDefault<PrefixHasher>>;
@@ -91,7 +96,7 @@ type Entries = HashMap<BlobHash, BlobLoc, BuildHasherDefault<PrefixHasher>>;
 pub(crate) struct Table {
     entries: Entries,
     /// Blobs that touch a block without filling it.
-    shared: HashMap<u64, u32>,
+    shared: HashMap<u64, u32, BuildHasherDefault<PrefixHasher>>,
     blob_bytes: u64,
     stored_bytes: u64,
 }

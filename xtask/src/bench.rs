@@ -7,7 +7,15 @@ use crate::{build, packages, process, workspace};
 pub fn run(args: &[String]) -> Result<()> {
     packages::ensure()?;
     build::release()?;
-    process::check(&mut process::cargo(&["build", "--release", "--locked", "-p", "vrift-benches"]))?;
+    process::check(&mut process::cargo(&[
+        "build",
+        "--release",
+        "--locked",
+        "-p",
+        "vrift-benches",
+        "--features",
+        "peers",
+    ]))?;
     process::check(
         process::program(workspace::root().join("tests/real/fetch")).env("REAL_SRC", real_sources()),
     )?;

@@ -5,7 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::BlockDevice;
 use super::mem::{Image, MemDevice};
-use crate::layout::BLOCK_LEN;
+use crate::layout::record::RECORD_ALIGN;
+use crate::layout::{BLOCK_LEN, BLOCK_LEN_BYTES};
 use crate::types::DevOffset;
 
 /// One recorded operation, in the order in which the engine issued them.
@@ -185,10 +186,17 @@ fn units_of(op: &Op) -> Vec<CrashUnit> {
     let Op::Write { offset, bytes } = op else {
         return vec![CrashUnit { op: op.clone() }];
     };
-    let piece = |(at, block): (usize, &[u8])| CrashUnit {
-        op: Op::Write { offset: offset.plus((at * BLOCK_LEN) as u64), bytes: block.to_vec() },
-    };
-    bytes.chunks(BLOCK_LEN).enumerate().map(piece).collect()
+    let mut units = Vec::new();
+    let (mut at, mut rest) = (*offset, &bytes[..]);
+    while !rest.is_empty() {
+        // A write may begin and end within a block.
+        let within = usize::try_from(at.0 % BLOCK_LEN_BYTES).unwrap_or(0);
+        let (piece, behind) = rest.split_at(rest.len().min(BLOCK_LEN - within));
+        units.push(CrashUnit { op: Op::Write { offset: at, bytes: piece.to_vec() } });
+        at = at.plus(piece.len() as u64);
+        rest = behind;
+    }
+    units
 }
 
 fn apply(image: &mut Image, op: &Op) {
@@ -216,6 +224,10 @@ impl BlockDevice for FaultDevice {
 
     fn write_at(&self, offset: DevOffset, buf: &[u8]) -> io::Result<()> {
         self.state().write(offset, buf)
+    }
+
+    fn write_unit_bytes(&self) -> usize {
+        RECORD_ALIGN
     }
 
     fn flush(&self) -> io::Result<()> {

@@ -10,6 +10,7 @@ use std::sync::{PoisonError, RwLock};
 
 use super::BlockDevice;
 use crate::error::StoreError;
+use crate::layout::record::RECORD_ALIGN;
 use crate::sys::{self, Window};
 use crate::types::DevOffset;
 
@@ -87,6 +88,14 @@ impl BlockDevice for FileDevice {
         }
         drop(windows);
         self.file.write_all_at(buf, offset.0)
+    }
+
+    fn write_unit_bytes(&self) -> usize {
+        RECORD_ALIGN
+    }
+
+    fn likes_written_places(&self) -> bool {
+        true
     }
 
     fn flush(&self) -> io::Result<()> {

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::BlockDevice;
+use crate::layout::record::RECORD_ALIGN;
 use crate::layout::{BLOCK_LEN, BLOCK_LEN_BYTES};
 use crate::types::DevOffset;
 
@@ -127,6 +128,10 @@ impl BlockDevice for MemDevice {
 
     fn write_at(&self, offset: DevOffset, buf: &[u8]) -> io::Result<()> {
         self.image().write(offset.0, buf)
+    }
+
+    fn write_unit_bytes(&self) -> usize {
+        RECORD_ALIGN
     }
 
     fn flush(&self) -> io::Result<()> {

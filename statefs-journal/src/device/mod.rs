@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::layout::BLOCK_LEN;
 use crate::types::DevOffset;
 
 pub mod fault;
@@ -14,7 +15,8 @@ pub use file::FileDevice;
 pub use mem::MemDevice;
 pub use overlay::OverlayDevice;
 
-/// A device that keeps bytes. The engine reads and writes whole blocks at block offsets only.
+/// A device that keeps bytes. The engine reads whole blocks at block offsets, and writes so, too, but for journal
+/// records where [`BlockDevice::write_unit_bytes`] says that it need not.
 ///
 /// Calls may come from several threads at once. The engine never has two writes to one block in flight.
 pub trait BlockDevice: Send + Sync {
@@ -31,6 +33,19 @@ pub trait BlockDevice: Send + Sync {
 
     /// Hands `buf` to the device. A later `read_at` sees it, also after this process was killed.
     fn write_at(&self, offset: DevOffset, buf: &[u8]) -> io::Result<()>;
+
+    /// Writes begin and end at multiples of this. Less than a block where something in between puts blocks together,
+    /// as the page cache does: a power cut then finds the block as it was at some moment, with all that was written
+    /// to it before. At least 8, at most a block.
+    fn write_unit_bytes(&self) -> usize {
+        BLOCK_LEN
+    }
+
+    /// Whether the first write to a place takes longer to become durable than those after it: a file system has to
+    /// note that there are bytes now.
+    fn likes_written_places(&self) -> bool {
+        false
+    }
 
     /// Returns when every write that returned before the call is durable.
     fn flush(&self) -> io::Result<()>;

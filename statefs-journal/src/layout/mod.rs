@@ -40,6 +40,9 @@ pub const JOURNAL_SEGMENTS_RESERVED: u64 = 8;
 /// must verify (plus the one blob that crosses the bound).
 pub const UNSYNCED_BLOB_BYTES_MAX: u64 = 256 << 20;
 
+/// The journal is filled with zeros so far ahead of syncs that follow each other closely, where the device likes that.
+pub const PREPARED_LEN: usize = geometry(256 << 10, 8 << 10);
+
 /// Blobs up to this length share blocks with their neighbours; longer ones have an extent of their own.
 pub const PACKED_BLOB_LEN_MAX: usize = geometry(64 << 10, 6 << 10);
 /// Length of the extent that packed blobs are gathered in and the largest single write of them.

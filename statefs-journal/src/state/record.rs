@@ -86,8 +86,10 @@ impl<R: Read> Entries<R> {
     pub(crate) fn next_change(&mut self) -> Option<Change> {
         let [tag] = self.array()?;
         let len = usize::from(u16::from_le_bytes(self.array()?));
-        let key = self.take(len, KEY_LEN_MAX)?;
-        let key = Key::new(&key).ok()?;
+        let mut key = [0; KEY_LEN_MAX];
+        let key = key.get_mut(..len)?;
+        self.bytes.read_exact(key).ok()?;
+        let key = Key::new(key).ok()?;
         let value = match tag {
             TAG_DELETE => None,
             TAG_INLINE => {

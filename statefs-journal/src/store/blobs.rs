@@ -103,15 +103,21 @@ impl Store {
             }
             let payload: Vec<u8> = there.iter().flat_map(|hash| hash.0).collect();
             let seq = self.append_records(&mut core, &[(KIND_BLOB_REMOVE, &payload)])?;
+            let mut early = Vec::new();
             for hash in &there {
-                if let Some(freed) = core.table.remove(hash) {
+                if let Some(mut freed) = core.table.remove(hash) {
                     removed += 1;
                     if planted(Mutant::DiscardTooEarly) {
-                        freed.into_iter().for_each(|extent| self.give_back(&mut core, extent));
+                        early.append(&mut freed);
                     } else {
                         core.pending_free.push((seq, freed));
                     }
                 }
+            }
+            if !early.is_empty() {
+                drop(core);
+                self.give_back(early);
+                core = self.core();
             }
         }
         Ok(removed)

@@ -14,6 +14,7 @@ use crate::state::{Picture, encode_entry};
 use crate::types::Seq;
 
 use super::Store;
+use super::sync::take_ripe;
 
 /// Entries are handed on in pieces of this.
 const BUFFER_LEN: usize = 64 << 10;
@@ -146,11 +147,10 @@ impl Store {
     }
 
     fn allocate_chunk(&self) -> Result<Extent, StoreError> {
-        let mut core = self.core();
         let what = "a checkpoint";
-        let extent = core.alloc.allocate(&*self.dev, CHUNK_BLOCKS, Purpose::Engine, what)?;
+        let extent = self.core().alloc.allocate(&*self.dev, CHUNK_BLOCKS, Purpose::Engine, what)?;
         if self.dev.reserve(extent.start.offset(), extent.len_bytes()).is_err() {
-            core.alloc.free(extent);
+            self.core().alloc.free(extent);
             return Err(StoreError::NoSpace { what, needed_bytes: extent.len_bytes() });
         }
         Ok(extent)
@@ -176,11 +176,12 @@ impl Store {
         old.append(&mut core.checkpoint_extents);
         core.checkpoint_extents = chunks;
         core.journal.synced_seq = core.journal.synced_seq.max(begun.last_seq);
-        old.into_iter().for_each(|extent| self.give_back(core, extent));
-        self.release(core, begun.last_seq);
+        old.append(&mut take_ripe(core, begun.last_seq));
         drop(guard);
         let mut flushing = self.flushing();
         flushing.synced = flushing.synced.max(begun.last_seq);
+        drop(flushing);
+        self.give_back(old);
         Ok(())
     }
 }

@@ -37,7 +37,7 @@ impl Store {
         let Found { table, state, alloc, checkpoint_extents, journal: end } = found;
         let session = end.session + 1;
         let mut journal =
-            Journal::resume(end.seed, session, end.segments, end.pos, end.last_seq, end.synced_seq);
+            Journal::resume(&*dev, end.seed, session, end.segments, end.pos, end.last_seq, end.synced_seq);
         journal.first_index = end.first_index;
         journal.announce(&*dev);
         let core = Core {

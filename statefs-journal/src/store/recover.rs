@@ -194,12 +194,14 @@ impl Rebuilt {
             self.table.insert(entry.hash, entry.into());
         }
         let mut entries = Entries::new(&mut *reader);
+        let mut all = Vec::new();
         for _ in 0..superblock.state_keys {
             match entries.next_change() {
-                Some((key, value @ Some(_))) => self.state.apply(key, value),
+                Some((key, Some(value))) => all.push((key, value)),
                 _ => return Err(damaged("key-value space of the checkpoint")),
             }
         }
+        self.state = Space::of(all);
         Ok(())
     }
 

@@ -14,6 +14,10 @@ use super::{Core, Store};
 
 /// Freed runs shorter than this are not discarded: a hole that small helps no file system.
 const DISCARD_LEN_MIN_BYTES: u64 = 64 << 10;
+/// Longer ones are discarded piece by piece: a file system keeps writers of the same file out meanwhile.
+const DISCARD_LEN_MAX_BYTES: u64 = 1 << 20;
+/// Extents that are freed under one hold of the lock: keeps the pause of others below a millisecond.
+const FREED_AT_ONCE: usize = 256;
 
 impl Store {
     /// Returns when every append and put that returned before the call is durable. Callers that come together
@@ -48,7 +52,8 @@ impl Store {
                 flushing = self.flushed.wait(flushing).unwrap_or_else(PoisonError::into_inner);
             }
         }
-        let outcome = self.flush_all();
+        let mut ripe = Vec::new();
+        let outcome = self.flush_all(&mut ripe);
         let mut flushing = self.flushing();
         flushing.active = false;
         if let Ok(synced) = outcome {
@@ -56,16 +61,19 @@ impl Store {
         }
         drop(flushing);
         self.flushed.notify_all();
+        self.give_back(ripe);
         outcome
     }
 
-    /// One flush for everything there is now.
-    fn flush_all(&self) -> Result<Seq, StoreError> {
+    /// One flush for everything there is now; `ripe` gets the blocks that are free from now on.
+    fn flush_all(&self, ripe: &mut Vec<Extent>) -> Result<Seq, StoreError> {
         let (target, blob_bytes, grown) = {
             let mut core = self.core();
             self.drain_pack(&mut core)?;
             // What is being flushed is not written again: the next record starts a new block.
             core.journal.seal();
+            let prepared = core.journal.prepare(&*self.dev);
+            self.judge(prepared)?;
             let grown = self.dev.len_bytes() != core.superblock.device_len_bytes;
             (core.journal.last_seq, core.unsynced_blob_bytes, grown)
         };
@@ -78,7 +86,7 @@ impl Store {
         let mut core = self.core();
         core.unsynced_blob_bytes = core.unsynced_blob_bytes.saturating_sub(blob_bytes);
         core.journal.synced_seq = core.journal.synced_seq.max(target);
-        self.release(&mut core, target);
+        *ripe = take_ripe(&mut core, target);
         // Makes the claim readable at the next open, where replay looks for it: at the start of a block. A store
         // without room for it is still correct.
         core.journal.seal();
@@ -121,23 +129,45 @@ impl Store {
         Ok(())
     }
 
-    /// Gives back the blocks of removals that are durable up to `synced`.
-    pub(super) fn release(&self, core: &mut Core, synced: Seq) {
-        let (ripe, rest): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut core.pending_free).into_iter().partition(|(seq, _)| *seq <= synced);
-        core.pending_free = rest;
-        ripe.into_iter().flat_map(|(_, extents)| extents).for_each(|extent| self.give_back(core, extent));
-    }
-
-    /// Frees blocks that nothing durable refers to.
-    pub(super) fn give_back(&self, core: &mut Core, extent: Extent) {
-        if extent.len_bytes() >= DISCARD_LEN_MIN_BYTES
-            && let Err(error) = self.dev.discard(extent.start.offset(), extent.len_bytes())
-        {
-            tracing::debug!(%error, block = extent.start.0, "store: discard refused");
+    /// Frees blocks that nothing durable refers to. The device is told before anybody can get them, and nobody waits
+    /// for it; the caller holds no lock.
+    pub(super) fn give_back(&self, extents: Vec<Extent>) {
+        let extents = joined(extents);
+        for extent in extents.iter().filter(|extent| extent.len_bytes() >= DISCARD_LEN_MIN_BYTES) {
+            let mut done = 0;
+            while done < extent.len_bytes() {
+                let len_bytes = (extent.len_bytes() - done).min(DISCARD_LEN_MAX_BYTES);
+                let offset = extent.start.offset().plus(done);
+                if let Err(error) = self.dev.discard(offset, len_bytes) {
+                    tracing::debug!(%error, offset = offset.0, "store: discard refused");
+                }
+                done += len_bytes;
+            }
         }
-        core.alloc.free(extent);
+        for some in extents.chunks(FREED_AT_ONCE) {
+            let mut core = self.core();
+            some.iter().for_each(|extent| core.alloc.free(*extent));
+        }
     }
+}
+
+/// Takes out the blocks of removals that are durable up to `synced`.
+pub(super) fn take_ripe(core: &mut Core, synced: Seq) -> Vec<Extent> {
+    let ripe = core.pending_free.partition_point(|(seq, _)| *seq <= synced);
+    core.pending_free.drain(..ripe).flat_map(|(_, extents)| extents).collect()
+}
+
+/// Sorted, neighbours put together.
+fn joined(mut extents: Vec<Extent>) -> Vec<Extent> {
+    extents.sort_unstable();
+    let mut joined: Vec<Extent> = Vec::with_capacity(extents.len());
+    for extent in extents {
+        match joined.last_mut() {
+            Some(last) if last.end() == extent.start.0 => last.blocks += extent.blocks,
+            _ => joined.push(extent),
+        }
+    }
+    joined
 }
 
 /// See [`Store::publish`].

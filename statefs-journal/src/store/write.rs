@@ -210,7 +210,7 @@ impl Store {
         let used = outcome.as_ref().map_or(0, |stored| blocks_for(*stored));
         if used < extent.blocks {
             let rest = Extent::new(crate::types::BlockNo(extent.start.0 + used), extent.blocks - used);
-            self.give_back(&mut self.core(), rest);
+            self.give_back(vec![rest]);
         }
         let stored_bytes = outcome?;
         let loc = BlobLoc { offset: extent.start.offset(), len_bytes, stored_bytes };

@@ -154,12 +154,32 @@ impl BlockDevice for Device {
     }
 
     fn write_at(&self, offset: DevOffset, buf: &[u8]) -> io::Result<()> {
-        assert!(offset.0.is_multiple_of(BLOCK_LEN_BYTES) && buf.len().is_multiple_of(BLOCK_LEN));
+        assert!(offset.0.is_multiple_of(8) && buf.len().is_multiple_of(8));
         assert!(offset.0 + buf.len() as u64 <= self.len_bytes());
-        let block = |(number, bytes): (u64, &[u8])| Unit::Block(number, Arc::new(bytes.try_into().unwrap()));
-        let first = offset.0 / BLOCK_LEN_BYTES;
-        self.record(Op::Units((first..).zip(buf.chunks_exact(BLOCK_LEN)).map(block).collect()));
+        let mut units = Vec::new();
+        let (mut at, mut rest) = (offset.0, buf);
+        while !rest.is_empty() {
+            // Part of a block: the page cache puts it together, and what reaches the medium is a block.
+            let (number, within) = (at / BLOCK_LEN_BYTES, (at % BLOCK_LEN_BYTES) as usize);
+            let (piece, behind) = rest.split_at(rest.len().min(BLOCK_LEN - within));
+            let mut bytes = match self.state.lock().unwrap().now.block(number) {
+                Some(old) if piece.len() < BLOCK_LEN => **old,
+                _ => [0; BLOCK_LEN],
+            };
+            bytes[within..within + piece.len()].copy_from_slice(piece);
+            units.push(Unit::Block(number, Arc::new(bytes)));
+            (at, rest) = (at + piece.len() as u64, behind);
+        }
+        self.record(Op::Units(units));
         Ok(())
+    }
+
+    fn write_unit_bytes(&self) -> usize {
+        8
+    }
+
+    fn likes_written_places(&self) -> bool {
+        true
     }
 
     fn flush(&self) -> io::Result<()> {
