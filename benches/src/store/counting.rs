@@ -49,6 +49,9 @@ impl BlockDevice for Counting {
     fn reserve(&self, offset: DevOffset, len_bytes: u64) -> io::Result<()> {
         self.below.reserve(offset, len_bytes)
     }
+    fn expect_writes(&self, offset: DevOffset, len_bytes: u64) {
+        self.below.expect_writes(offset, len_bytes);
+    }
     fn grow(&self, len_bytes: u64) -> io::Result<()> {
         self.below.grow(len_bytes)
     }
