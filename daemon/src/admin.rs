@@ -3,12 +3,14 @@
 use crate::connection::{Connection, Gone};
 use crate::daemon::Daemon;
 use crate::ingest::show;
+use crate::snapshots::inside;
 use nix::errno::Errno;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use vrift_protocol::admin::{
-    AdminReply, AdminRequest, DaemonStatus, Failure, PathBytes, Problem, Target, WorkspaceInfo,
+    AdminReply, AdminRequest, DaemonStatus, Failure, PathBytes, Problem, RolledBack, SnapshotInfo, Target,
+    WorkspaceInfo,
 };
 use vrift_protocol::{FrameHeader, MAX_FRAME_LEN, PROTOCOL_VERSION, names};
 
@@ -150,7 +152,7 @@ fn answer(daemon: &Arc<Daemon>, request: &AdminRequest, tell: &Teller<'_>) -> Re
             AdminReply::Taken(taken)
         }
         AdminRequest::Sync { target } => {
-            let mut taken = crate::ingest::take_in(daemon, find(daemon, target)?, tell)?;
+            let mut taken = crate::ingest::take_in(daemon, find_awake(daemon, target)?, tell)?;
             fit(&mut taken.skipped);
             fit(&mut taken.conflicts);
             AdminReply::Taken(taken)
@@ -160,21 +162,57 @@ fn answer(daemon: &Arc<Daemon>, request: &AdminRequest, tell: &Teller<'_>) -> Re
         }
         AdminRequest::Leave => crate::run::leave(daemon, tell.connection).map(AdminReply::RunEnd)?,
         AdminRequest::Diff { target, against_real } => {
-            let rows = crate::diff::diff(daemon, find(daemon, target)?, *against_real)?;
+            let rows = crate::diff::diff(daemon, find_awake(daemon, target)?, *against_real)?;
             tell.rows(rows, |row| row.path.0.len(), AdminReply::Changes).map_err(gone)?
         }
-        AdminRequest::List { target, path, recursive } => {
-            let rows = crate::look::list(daemon, find(daemon, target)?, &path.0, *recursive)?;
+        AdminRequest::Compare { old, new } => {
+            let rows = crate::snapshots::compare::compare(daemon, old, new)?;
+            tell.rows(rows, |row| row.path.0.len(), AdminReply::Changes).map_err(gone)?
+        }
+        AdminRequest::Snapshot { target, message } => {
+            let taken = crate::snapshots::snapshot(daemon, find_awake(daemon, target)?, message)?;
+            AdminReply::Snapshots(vec![taken.info(&daemon.spaces())])
+        }
+        AdminRequest::Log { target } => {
+            let all = crate::snapshots::list(daemon, find(daemon, target)?);
+            let rows = all.iter().map(|it| it.info(&daemon.spaces())).collect();
+            let len = |row: &SnapshotInfo| row.message.len() + row.workspace.len();
+            tell.rows(rows, len, AdminReply::Snapshots).map_err(gone)?
+        }
+        AdminRequest::Rollback { target, snapshot } => {
+            let id = find_awake(daemon, target)?;
+            let done = crate::snapshots::rollback(daemon, id, snapshot.as_deref())?;
+            let spaces = daemon.spaces();
+            let before = done.before.map(|before| before.info(&spaces));
+            AdminReply::RolledBack(RolledBack { to: done.to.info(&spaces), before })
+        }
+        AdminRequest::Fork { target, snapshot, name } => {
+            let id = find(daemon, target)?;
+            AdminReply::Workspaces(vec![crate::snapshots::fork(daemon, id, snapshot.as_deref(), name)?])
+        }
+        AdminRequest::Remove { target, snapshot } => {
+            crate::snapshots::remove(daemon, find(daemon, target)?, snapshot.as_deref())?;
+            AdminReply::Done
+        }
+        AdminRequest::List { target, snapshot, path, recursive } => {
+            let rows = match snapshot {
+                Some(it) => inside::of(daemon, find(daemon, target)?, it)?.list(&path.0, *recursive)?,
+                None => crate::look::list(daemon, find_awake(daemon, target)?, &path.0, *recursive)?,
+            };
             let paths = |row: &vrift_protocol::admin::Entry| {
                 row.path.0.len() + row.target.as_ref().map_or(0, |target| target.0.len())
             };
             tell.rows(rows, paths, AdminReply::Entries).map_err(gone)?
         }
-        AdminRequest::Stat { target, path } => {
-            AdminReply::Entries(vec![crate::look::stat(daemon, find(daemon, target)?, &path.0)?])
-        }
-        AdminRequest::Cat { target, path } => {
-            let (size, fd) = crate::look::cat(daemon, find(daemon, target)?, &path.0)?;
+        AdminRequest::Stat { target, snapshot, path } => AdminReply::Entries(vec![match snapshot {
+            Some(it) => inside::of(daemon, find(daemon, target)?, it)?.stat(&path.0)?,
+            None => crate::look::stat(daemon, find_awake(daemon, target)?, &path.0)?,
+        }]),
+        AdminRequest::Cat { target, snapshot, path } => {
+            let (size, fd) = match snapshot {
+                Some(it) => inside::of(daemon, find(daemon, target)?, it)?.cat(&path.0)?,
+                None => crate::look::cat(daemon, find_awake(daemon, target)?, &path.0)?,
+            };
             return Ok((AdminReply::File { size }, Some(fd)));
         }
         AdminRequest::Check { rate_bytes, restart, metadata, heals } => {
@@ -190,7 +228,7 @@ fn answer(daemon: &Arc<Daemon>, request: &AdminRequest, tell: &Teller<'_>) -> Re
             AdminReply::Collected(crate::gc::collect(daemon, *max_bytes, tell)?)
         }
         AdminRequest::Export { target, paths, to, force } => {
-            let id = find(daemon, target)?;
+            let id = find_awake(daemon, target)?;
             let mut exported = crate::export::export(daemon, id, paths, to.as_ref(), *force)?;
             fit(&mut exported.conflicts);
             fit(&mut exported.failed);
@@ -211,14 +249,21 @@ fn answer(daemon: &Arc<Daemon>, request: &AdminRequest, tell: &Teller<'_>) -> Re
     Ok((reply, None))
 }
 
-/// The workspace that is meant.
+/// The workspace that is meant, with its index.
+pub fn find_awake(daemon: &Daemon, target: &Target) -> Result<u32, Refusal> {
+    let id = find(daemon, target)?;
+    crate::snapshots::wake(daemon, id).map_err(|errno| Refusal::errno("the workspace", errno, daemon))?;
+    Ok(id)
+}
+
+/// The workspace that is meant; it may be one that nobody has entered yet.
 pub fn find(daemon: &Daemon, target: &Target) -> Result<u32, Refusal> {
     let spaces = daemon.spaces();
     let found = match target {
-        Target::Name(name) => spaces.workspaces.values().find(|workspace| workspace.name == *name),
+        Target::Name(name) => spaces.named(name),
         Target::Holding(dir) => spaces.holding(&dir.0),
     };
-    found.map(|workspace| workspace.id).ok_or_else(|| match target {
+    found.ok_or_else(|| match target {
         Target::Name(name) => Refusal::negative(
             format!("there is no workspace '{name}'"),
             "make one with: vrift ingest DIR --name NAME".into(),
@@ -237,8 +282,10 @@ fn workspaces(daemon: &Daemon) -> Vec<WorkspaceInfo> {
         name: workspace.name.clone(),
         view: workspace.view[..].into(),
         vnodes: workspace.index.len() as u64,
+        origin: spaces.name_of(workspace.origin),
     };
-    spaces.workspaces.values().map(row).collect()
+    let awake = spaces.workspaces.values().map(row);
+    awake.chain(spaces.asleep.values().map(|asleep| asleep.info(&spaces))).collect()
 }
 
 fn status(daemon: &Daemon) -> DaemonStatus {

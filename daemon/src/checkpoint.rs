@@ -4,20 +4,25 @@ use crate::codec::{Decoder, Encoder, Malformed};
 use crate::daemon::Daemon;
 use crate::namespace::{Namespaces, Places, Workspace};
 use crate::retry::Answers;
+use crate::snapshots::{Asleep, Snapshot};
 use std::collections::HashMap;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use vrift_manifest::tree::TreeCache;
 use vrift_manifest::{Content, Index, Params, VnodeNo};
 
-const MAGIC: [u8; 8] = *b"VRIFTCP2";
+const MAGIC: [u8; 8] = *b"VRIFTCP3";
+/// Before snapshots.
+const MAGIC_2: [u8; 8] = *b"VRIFTCP2";
 /// Before extended attributes.
 const MAGIC_1: [u8; 8] = *b"VRIFTCP1";
 /// A checkpoint is written when the journal since the last one is longer than this: bounds the time of a
 /// restart to about a second of replay.
 pub const JOURNAL_LEN_MAX_BYTES: u64 = 64 << 20;
-/// Longest header accepted: the retry table is its only part that grows.
-const HEADER_LEN_MAX: u32 = 16 << 20;
+/// Longest block accepted: retry tables, extended attributes and the list of snapshots (some 300 bytes each) grow.
+const HEADER_LEN_MAX: u32 = 64 << 20;
 
 /// Writes everything that `spaces` holds.
 pub fn write(spaces: &Namespaces, to: &mut dyn Write) -> io::Result<()> {
@@ -28,7 +33,7 @@ pub fn write(spaces: &Namespaces, to: &mut dyn Write) -> io::Result<()> {
     header.u32(spaces.last_id).u32(complete.len() as u32);
     spaces.answers.encode(&mut header);
     write_block(&mut to, &header.0, true)?;
-    for workspace in complete {
+    for workspace in &complete {
         let mut row = Encoder::default();
         row.u32(workspace.id).text(workspace.name.as_bytes()).text(&workspace.view);
         row.raw(&workspace.base.unwrap_or_default());
@@ -38,7 +43,45 @@ pub fn write(spaces: &Namespaces, to: &mut dyn Write) -> io::Result<()> {
         workspace.xattrs.encode(&mut xattrs);
         write_block(&mut to, &xattrs.0, false)?;
     }
+    write_block(&mut to, &history(spaces, &complete).0, false)?;
     to.flush()
+}
+
+/// What the workspaces were forked from, those that are asleep, all snapshots.
+fn history(spaces: &Namespaces, complete: &[&Workspace]) -> Encoder {
+    let mut block = Encoder::default();
+    for workspace in complete {
+        block.u32(workspace.origin).u32(workspace.snapshot);
+    }
+    block.u32(spaces.asleep.len() as u32);
+    spaces.asleep.values().for_each(|asleep| asleep.encode(&mut block));
+    block.u32(spaces.snapshots.len() as u32);
+    spaces.snapshots.values().for_each(|snapshot| snapshot.encode(&mut block));
+    block
+}
+
+fn read_history(from: &mut dyn Read, spaces: &mut Namespaces, order: &[u32]) -> io::Result<()> {
+    let block = read_block(from)?;
+    let mut fields = Decoder::new(&block, "checkpoint snapshots");
+    let mut take = || -> Result<(), Malformed> {
+        for id in order {
+            let (origin, snapshot) = (fields.u32()?, fields.u32()?);
+            if let Some(workspace) = spaces.workspaces.get_mut(id) {
+                (workspace.origin, workspace.snapshot) = (origin, snapshot);
+            }
+        }
+        for _ in 0..fields.u32()? {
+            let asleep = Asleep::decode(&mut fields)?;
+            spaces.asleep.insert(asleep.id, asleep);
+        }
+        for _ in 0..fields.u32()? {
+            let snapshot = Snapshot::decode(&mut fields)?;
+            spaces.snapshots.insert((snapshot.workspace, snapshot.number), Arc::new(snapshot));
+        }
+        Ok(())
+    };
+    take().map_err(invalid)?;
+    fields.finish().map_err(invalid)
 }
 
 fn write_block(to: &mut dyn Write, block: &[u8], first: bool) -> io::Result<()> {
@@ -54,7 +97,7 @@ pub fn read(from: &mut dyn Read, places: &dyn Places) -> io::Result<Namespaces> 
     let mut from = BufReader::with_capacity(256 << 10, from);
     let mut magic = [0; 8];
     from.read_exact(&mut magic)?;
-    if ![MAGIC, MAGIC_1].contains(&magic) {
+    if ![MAGIC, MAGIC_2, MAGIC_1].contains(&magic) {
         return Err(invalid(Malformed("checkpoint magic")));
     }
     let header = read_block(&mut from)?;
@@ -63,12 +106,17 @@ pub fn read(from: &mut dyn Read, places: &dyn Places) -> io::Result<Namespaces> 
         || -> Result<_, Malformed> { Ok((fields.u32()?, fields.u32()?, Answers::decode(&mut fields)?)) };
     let (last_id, count, answers) = take().map_err(invalid)?;
     let mut spaces = Namespaces { last_id, answers, ..Namespaces::default() };
+    let mut order = Vec::new();
     for _ in 0..count {
         let mut workspace = read_workspace(&mut from, places)?;
-        if magic == MAGIC {
+        if magic != MAGIC_1 {
             read_xattrs(&mut from, &mut workspace)?;
         }
+        order.push(workspace.id);
         spaces.workspaces.insert(workspace.id, workspace);
+    }
+    if magic == MAGIC {
+        read_history(&mut from, &mut spaces, &order)?;
     }
     Ok(spaces)
 }
@@ -107,7 +155,10 @@ fn read_workspace(from: &mut dyn Read, places: &dyn Places) -> io::Result<Worksp
         view,
         index,
         base: Some(base),
+        origin: 0,
+        snapshot: 0,
         xattrs: crate::xattrs::Xattrs::default(),
+        tree: TreeCache::default(),
         staged,
         runs: HashMap::new(),
         changes: 0,
@@ -150,7 +201,7 @@ impl Daemon {
         if self.store.stats().journal_bytes <= longer_than {
             return Ok(());
         }
-        let (pending, dump) = {
+        let (pending, dump, roots) = {
             // The lock keeps the records still, so that the dump stands for exactly what the old epoch holds. It goes
             // to memory: the device is written when others may go on.
             let spaces = self.spaces();
@@ -160,10 +211,13 @@ impl Daemon {
             let pending = self.store.begin_checkpoint().map_err(|error| error.to_string())?;
             let mut dump = Vec::new();
             write(&spaces, &mut dump).map_err(|error| error.to_string())?;
-            (pending, dump)
+            (pending, dump, spaces.journal_roots.len())
         };
         let written = pending.finish(&mut |to| to.write_all(&dump));
         self.dirty.store(true, Ordering::Release);
+        if written.is_ok() {
+            self.spaces().journal_roots.drain(..roots);
+        }
         written.map_err(|error| error.to_string())
     }
 }

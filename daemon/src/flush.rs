@@ -25,6 +25,7 @@ pub fn run(daemon: &Daemon) {
             .map_err(|error| error.to_string())
             .and_then(|()| daemon.checkpoint(crate::checkpoint::JOURNAL_LEN_MAX_BYTES));
         if written.is_ok() {
+            crate::snapshots::prepare(daemon);
             crate::gc::collect_if_due(daemon);
         }
         match written {
@@ -81,6 +82,9 @@ impl Daemon {
     pub fn forget_unreferenced(&self) {
         // Sealing refers to a blob and queues it under this lock: none is missed.
         let spaces = self.spaces();
+        if spaces.rooting > 0 {
+            return;
+        }
         let mut unreferenced: HashSet<BlobHash> = self.cas.unstored_hashes().into_iter().collect();
         for workspace in spaces.workspaces.values() {
             workspace.index.vnodes(&mut |vnode| {

@@ -36,7 +36,8 @@ pub fn ingest(
     let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
     let known = {
         let spaces = daemon.spaces();
-        let known = spaces.workspaces.values().find(|workspace| workspace.view == dir);
+        let is_it = |workspace: &&Workspace| workspace.view == dir && workspace.origin == 0;
+        let known = spaces.workspaces.values().find(is_it);
         known.map(|workspace| (workspace.id, workspace.name.clone()))
     };
     match known {
@@ -86,7 +87,7 @@ fn first_ingest(
     let found = read(daemon, dir, &Base::default(), tell)?;
     let (id, name) = {
         let mut spaces = daemon.spaces();
-        let taken = |name: &str| spaces.workspaces.values().any(|workspace| workspace.name == name);
+        let taken = |name: &str| spaces.named(name).is_some();
         let name = match name {
             Some(name) => check_name(name, taken(name))?,
             None => free_name(dir, &taken),
@@ -250,7 +251,8 @@ pub fn set_base(daemon: &Daemon, id: u32, base: Base) -> Result<(), Errno> {
     Ok(())
 }
 
-fn check_name(name: &str, taken: bool) -> Result<String, Refusal> {
+/// A name that can be a workspace's.
+pub fn check_name(name: &str, taken: bool) -> Result<String, Refusal> {
     let refuse =
         |why: &str| Refusal::input(format!("workspace name '{name}': {why}"), "choose another name".into());
     match () {

@@ -1,221 +1,28 @@
-//! The namespaces: each workspace's index, and the one way in which it changes.
+//! All namespaces, and what the journal makes of them.
 
-use crate::record::{Change, NewWorkspace, Origin, Record};
+use crate::record::{Change, Origin, Record};
 use crate::retry::Answers;
+use crate::snapshots::{Asleep, Deferred, Snapshot};
+pub use crate::workspace::{Applied, Workspace, begin, relative};
 use nix::errno::Errno;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
-use vrift_manifest::{Content, Index, OpError, ROOT, Renamed, Unlinked, VnodeNo};
-
-/// Changed vnodes that a run remembers one by one; above this the count is a lower bound.
-const WATCHED_MAX: usize = 1 << 20;
-
-/// What a change did.
-#[derive(Clone, Copy, Debug)]
-pub enum Applied {
-    Vnode(VnodeNo),
-    Unlinked(Unlinked),
-    RemovedDir(VnodeNo),
-    Renamed(Renamed),
-    Done,
-}
-
-pub struct Workspace {
-    pub id: u32,
-    pub name: String,
-    /// Absolute path at which it is seen.
-    pub view: Vec<u8>,
-    pub index: Index,
-    /// Hash of the base table; None until the first ingest is complete.
-    pub base: Option<[u8; 32]>,
-    pub xattrs: crate::xattrs::Xattrs,
-    /// Vnodes whose bytes are in the staging folder, with the sealed content they had before.
-    pub staged: HashMap<u64, Option<[u8; 32]>>,
-    /// By connection: files changed since its run began.
-    pub runs: HashMap<u64, crate::run::Notes>,
-    /// Changes since the daemon started.
-    pub changes: u64,
-}
-
-impl Workspace {
-    /// Applies one change, growing the index as needed. The same for live requests and for replay.
-    pub fn apply(&mut self, change: &Change<'_>) -> Result<Applied, Errno> {
-        let before = match change {
-            Change::SetContent { vnode, content: Content::Staged, .. } => self.sealed_hash(*vnode),
-            _ => None,
-        };
-        loop {
-            match self.try_apply(change) {
-                Ok(applied) => {
-                    self.changes += 1;
-                    self.note_staged(change, &applied, before);
-                    self.note_gone(&applied);
-                    self.note_changed(change, &applied);
-                    return Ok(applied);
-                }
-                Err(OpError::Errno(errno)) => return Err(Errno::from_raw(errno)),
-                Err(OpError::Full) => self.index.grow().map_err(|error| errno_of(&error))?,
-            }
-        }
-    }
-
-    /// The hash of a sealed vnode.
-    pub fn sealed_hash(&self, vnode: VnodeNo) -> Option<[u8; 32]> {
-        match self.index.attr(vnode)?.content {
-            Content::Sealed(hash) => Some(hash),
-            _ => None,
-        }
-    }
-
-    fn try_apply(&mut self, change: &Change<'_>) -> Result<Applied, OpError> {
-        let index = &mut self.index;
-        Ok(match *change {
-            Change::Make { at, dir, name, ref new, now_ns } => {
-                Applied::Vnode(index.make(Some(at), dir, name, new, now_ns)?)
-            }
-            Change::Link { vnode, dir, name, now_ns } => {
-                index.link(vnode, dir, name, now_ns)?;
-                Applied::Vnode(vnode)
-            }
-            Change::Unlink { dir, name, now_ns } => Applied::Unlinked(index.unlink(dir, name, now_ns)?),
-            Change::Rmdir { dir, name, now_ns } => Applied::RemovedDir(index.rmdir(dir, name, now_ns)?),
-            Change::Rename { dir, name, dir2, name2, flags, now_ns } => {
-                Applied::Renamed(index.rename(dir, name, dir2, name2, flags, now_ns)?)
-            }
-            Change::SetXattr { vnode, name, value, ctime_ns } => {
-                index.attr(vnode).ok_or(OpError::Errno(Errno::ENOENT as i32))?;
-                let has_any = self.xattrs.set(vnode, name, value);
-                index.note_xattrs(vnode, has_any, Some(ctime_ns))?;
-                Applied::Done
-            }
-            Change::SetAttr { vnode, ref set } => {
-                index.set_attr(vnode, set)?;
-                Applied::Done
-            }
-            Change::SetContent { vnode, content, size, blocks, mtime_ns, ctime_ns } => {
-                index.set_content(vnode, content, size, blocks, mtime_ns, ctime_ns)?;
-                Applied::Done
-            }
-        })
-    }
-
-    fn note_staged(&mut self, change: &Change<'_>, applied: &Applied, before: Option<[u8; 32]>) {
-        match (change, applied) {
-            (Change::Make { new, .. }, Applied::Vnode(vnode)) if new.content == Content::Staged => {
-                self.staged.insert(vnode.0, None);
-            }
-            (Change::SetContent { vnode, content: Content::Staged, .. }, _) => {
-                self.staged.entry(vnode.0).or_insert(before);
-            }
-            (Change::SetContent { vnode, .. }, _) => {
-                self.staged.remove(&vnode.0);
-            }
-            (_, Applied::Unlinked(unlinked) | Applied::Renamed(Renamed { replaced: Some(unlinked), .. }))
-                if unlinked.last =>
-            {
-                self.staged.remove(&unlinked.vnode.0);
-            }
-            _ => {}
-        }
-    }
-
-    /// What is kept beside the index goes with its vnode.
-    fn note_gone(&mut self, applied: &Applied) {
-        let unlinked = match applied {
-            Applied::Unlinked(unlinked) => Some(*unlinked),
-            Applied::Renamed(renamed) => renamed.replaced,
-            _ => None,
-        };
-        let dir = match applied {
-            Applied::RemovedDir(vnode) => Some(*vnode),
-            Applied::Renamed(renamed) => renamed.replaced_dir,
-            _ => None,
-        };
-        let file = unlinked.filter(|unlinked| unlinked.last).map(|unlinked| unlinked.vnode);
-        file.into_iter().chain(dir).for_each(|vnode| self.xattrs.forget(vnode));
-    }
-
-    fn note_changed(&mut self, change: &Change<'_>, applied: &Applied) {
-        if self.runs.is_empty() {
-            return;
-        }
-        let vnode = match (applied, change) {
-            (Applied::Vnode(vnode), _) => *vnode,
-            (Applied::Unlinked(unlinked), _) => unlinked.vnode,
-            (Applied::Renamed(renamed), _) => renamed.moved,
-            (_, Change::SetContent { vnode, content: Content::Sealed(_), .. }) => *vnode,
-            _ => return,
-        };
-        for changed in self
-            .runs
-            .values_mut()
-            .map(|notes| &mut notes.changed)
-            .filter(|changed| changed.len() < WATCHED_MAX)
-        {
-            changed.insert(vnode.0);
-        }
-    }
-
-    /// The vnode at `path`, relative to the root or absolute inside the view, intermediate symlinks (and, with
-    /// `follow`, the last one) followed inside the view.
-    pub fn find(&self, path: &[u8], follow: bool) -> Result<VnodeNo, Errno> {
-        let mut rest = self.relative(path).ok_or(Errno::ENOENT)?.to_vec();
-        let mut at = ROOT;
-        let mut links = 0;
-        while !rest.is_empty() {
-            let end = rest.iter().position(|byte| *byte == b'/').unwrap_or(rest.len());
-            let (name, tail) = (rest[..end].to_vec(), rest.get(end + 1..).unwrap_or_default().to_vec());
-            rest = tail;
-            match &name[..] {
-                b"" | b"." => continue,
-                b".." => {
-                    at = self.index.parent_and_name(at).ok_or(Errno::ENOENT)?.0;
-                    continue;
-                }
-                _ => {}
-            }
-            let next = self.index.lookup(at, &name).ok_or(Errno::ENOENT)?;
-            match self.index.target(next).filter(|_| follow || !rest.is_empty()) {
-                None => at = next,
-                Some(target) => {
-                    links += 1;
-                    // As MAXSYMLINKS of the kernel.
-                    if links > 40 {
-                        return Err(Errno::ELOOP);
-                    }
-                    let mut path = target.clone();
-                    if target.first() == Some(&b'/') {
-                        path = self.relative(&target).ok_or(Errno::ENOENT)?.to_vec();
-                        at = ROOT;
-                    }
-                    if !rest.is_empty() {
-                        path.push(b'/');
-                        path.extend_from_slice(&rest);
-                    }
-                    rest = path;
-                }
-            }
-        }
-        Ok(at)
-    }
-
-    /// `path` without the view's prefix; None when it is absolute and elsewhere.
-    fn relative<'a>(&self, path: &'a [u8]) -> Option<&'a [u8]> {
-        if path.first() != Some(&b'/') {
-            return Some(path);
-        }
-        let view = self.view.strip_suffix(b"/").unwrap_or(&self.view);
-        match path.strip_prefix(view)? {
-            b"" => Some(b""),
-            rest => rest.strip_prefix(b"/"),
-        }
-    }
-}
+use std::sync::Arc;
+use vrift_manifest::VnodeNo;
+use vrift_manifest::tree::Address;
 
 /// Everything that the core lock guards.
 #[derive(Default)]
 pub struct Namespaces {
     pub workspaces: BTreeMap<u32, Workspace>,
+    /// Workspaces without an index yet.
+    pub asleep: BTreeMap<u32, Asleep>,
+    /// By workspace and number.
+    pub snapshots: BTreeMap<(u32, u32), Arc<Snapshot>>,
+    /// Trees that records since the last checkpoint begin with: a restart reads them again.
+    pub journal_roots: Vec<Address>,
+    /// Only while the journal is read.
+    pub deferred: BTreeMap<u32, Deferred>,
     pub answers: Answers,
     /// Highest workspace number ever given out.
     pub last_id: u32,
@@ -224,6 +31,8 @@ pub struct Namespaces {
     pub broken: Option<String>,
     /// New workspaces that are being read in: their records are in the journal, they are not here.
     pub fresh: u32,
+    /// Snapshots and forks that are being made: what they refer to may have no other owner soon, and is not durable.
+    pub rooting: u32,
     /// (workspace, vnode) whose staging file is being sealed right now: opening it for writing would wait
     /// for the lease.
     pub sealing: HashSet<(u32, u64)>,
@@ -244,10 +53,33 @@ impl Namespaces {
             Record::Base { workspace, hash } => {
                 if let Some(workspace) = self.workspaces.get_mut(workspace) {
                     workspace.base = Some(*hash);
+                } else if let Some(asleep) = self.asleep.get_mut(workspace) {
+                    asleep.base = *hash;
+                } else if let Some(deferred) = self.deferred.get_mut(workspace) {
+                    deferred.asleep.base = *hash;
                 }
             }
+            Record::Snapshot(snapshot) => {
+                self.keep(Arc::new(snapshot.clone()));
+            }
+            Record::RemoveSnapshot { workspace, number } => {
+                drop(self.snapshots.remove(&(*workspace, *number)))
+            }
+            Record::Fork(asleep) => {
+                self.journal_roots.push(asleep.root.address());
+                self.last_id = self.last_id.max(asleep.id);
+                self.asleep.insert(asleep.id, asleep.clone());
+            }
+            Record::Rollback { workspace, snapshot, root } => {
+                self.journal_roots.push(root.address());
+                self.defer(*workspace, Some((*snapshot, root)));
+            }
+            Record::Remove { workspace } => self.forget(*workspace),
             Record::Change { workspace, origin, change } => {
-                if let Some(workspace) = self.workspaces.get_mut(workspace)
+                self.defer(*workspace, None);
+                if let Some(deferred) = self.deferred.get_mut(workspace) {
+                    deferred.note(*origin, change);
+                } else if let Some(workspace) = self.workspaces.get_mut(workspace)
                     && let Ok(applied) = workspace.apply(change)
                 {
                     self.note_answer(*origin, change, &applied);
@@ -255,6 +87,69 @@ impl Namespaces {
             }
         }
         Ok(())
+    }
+
+    /// A workspace whose next change needs an index that cannot be made yet: one that is asleep, or (with `root`) one
+    /// that is rolled back.
+    fn defer(&mut self, id: u32, root: Option<(u32, &vrift_manifest::tree::TreeRoot)>) {
+        let mut asleep = match (self.asleep.remove(&id), root) {
+            (Some(asleep), _) => asleep,
+            (None, None) => return,
+            (None, Some(_)) => {
+                let live = self.workspaces.remove(&id).and_then(|workspace| Asleep::of(&workspace));
+                match live.or_else(|| Some(self.deferred.remove(&id)?.asleep)) {
+                    Some(asleep) => asleep,
+                    None => return,
+                }
+            }
+        };
+        if let Some((snapshot, root)) = root {
+            (asleep.snapshot, asleep.root) = (snapshot, root.clone());
+        }
+        self.deferred.insert(id, Deferred { asleep, changes: Vec::new() });
+    }
+
+    /// A snapshot that was just taken.
+    pub fn keep(&mut self, snapshot: Arc<Snapshot>) {
+        let (id, number) = (snapshot.workspace, snapshot.number);
+        if let Some(workspace) = self.workspaces.get_mut(&id) {
+            workspace.snapshot = number;
+        } else if let Some(deferred) = self.deferred.get_mut(&id) {
+            deferred.asleep.snapshot = number;
+        }
+        self.snapshots.insert((id, number), snapshot);
+    }
+
+    /// The snapshot since which a workspace has changed.
+    pub fn current_snapshot(&self, id: u32) -> u32 {
+        let awake = self.workspaces.get(&id).map(|workspace| workspace.snapshot);
+        awake.or_else(|| self.asleep.get(&id).map(|asleep| asleep.snapshot)).unwrap_or(0)
+    }
+
+    /// A workspace and its snapshots are gone.
+    pub fn forget(&mut self, id: u32) {
+        self.workspaces.remove(&id);
+        self.asleep.remove(&id);
+        self.deferred.remove(&id);
+        self.snapshots.retain(|(workspace, _), _| *workspace != id);
+    }
+
+    /// The highest number that a snapshot of the workspace has.
+    pub fn last_snapshot(&self, id: u32) -> u32 {
+        self.snapshots.range((id, 0)..=(id, u32::MAX)).next_back().map_or(0, |((_, number), _)| *number)
+    }
+
+    /// A workspace's name, awake or not.
+    pub fn name_of(&self, id: u32) -> Option<String> {
+        let awake = self.workspaces.get(&id).map(|workspace| &workspace.name);
+        awake.or_else(|| self.asleep.get(&id).map(|asleep| &asleep.name)).cloned()
+    }
+
+    /// The workspace of this name, awake or not.
+    pub fn named(&self, name: &str) -> Option<u32> {
+        let awake = self.workspaces.values().find(|workspace| workspace.name == name);
+        let asleep = || self.asleep.values().find(|asleep| asleep.name == name).map(|asleep| asleep.id);
+        awake.map(|workspace| workspace.id).or_else(asleep)
     }
 
     pub fn note_answer(&mut self, origin: Origin, change: &Change<'_>, applied: &Applied) {
@@ -282,12 +177,17 @@ impl Namespaces {
         self.workspaces.get_mut(&id).ok_or(Errno::ESTALE)
     }
 
-    /// The complete workspace whose view path is the nearest that holds `dir`.
-    pub fn holding(&self, dir: &[u8]) -> Option<&Workspace> {
-        self.workspaces
-            .values()
-            .filter(|workspace| workspace.base.is_some() && is_within(dir, &workspace.view))
-            .max_by_key(|workspace| workspace.view.len())
+    /// The complete workspace whose view path is the nearest that holds `dir`; of several, the one that was taken in
+    /// there, else the oldest.
+    pub fn holding(&self, dir: &[u8]) -> Option<u32> {
+        let awake = self.workspaces.values().filter(|workspace| workspace.base.is_some());
+        let awake = awake.map(|workspace| (workspace.id, workspace.origin, &workspace.view));
+        let asleep = self.asleep.values().map(|asleep| (asleep.id, asleep.origin, &asleep.view));
+        let (id, _, _) = awake
+            .chain(asleep)
+            .filter(|(_, _, view)| is_within(dir, view))
+            .min_by_key(|(id, origin, view)| (std::cmp::Reverse(view.len()), *origin != 0, *id))?;
+        Some(id)
     }
 }
 
@@ -300,36 +200,11 @@ pub fn is_within(path: &[u8], dir: &[u8]) -> bool {
 /// Where a workspace's index is published.
 pub trait Places {
     fn index_path(&self, workspace: u32) -> PathBuf;
-    fn home(&self) -> &Path;
-}
-
-/// A new workspace with an empty root.
-pub fn begin(new: &NewWorkspace<'_>, places: &dyn Places) -> std::io::Result<Workspace> {
-    let path = places.index_path(new.id);
-    if let Some(dir) = path.parent() {
-        crate::folders::make_private(dir)?;
+    /// Where readers find it, if that is another place.
+    fn published_path(&self, workspace: u32) -> PathBuf {
+        self.index_path(workspace)
     }
-    let home = std::os::unix::ffi::OsStrExt::as_bytes(places.home().as_os_str());
-    let params = vrift_manifest::Params {
-        view: new.view,
-        home,
-        workspace: new.id,
-        root_mode: new.root_mode,
-        root_uid: new.root_uid,
-        root_gid: new.root_gid,
-        root_time_ns: new.root_time_ns,
-    };
-    Ok(Workspace {
-        id: new.id,
-        name: String::from_utf8_lossy(new.name).into_owned(),
-        view: new.view.to_vec(),
-        index: Index::create(&path, &params)?,
-        base: None,
-        xattrs: crate::xattrs::Xattrs::default(),
-        staged: HashMap::new(),
-        runs: HashMap::new(),
-        changes: 0,
-    })
+    fn home(&self) -> &Path;
 }
 
 /// The errno of an I/O error; EIO when it has none.

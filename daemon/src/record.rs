@@ -1,8 +1,11 @@
 //! Journal records: every change of a namespace, with the numbers and times it was decided with, so that
 //! replay is the same calls again. Layouts: `docs/spec/journal-records.md`.
 
+pub use crate::change::Change;
 use crate::codec::{Decoder, Encoder, Malformed};
-use vrift_manifest::{Content, NewVnode, SetAttr, VnodeNo};
+use crate::snapshots::model::{Asleep, Snapshot, decode_root};
+use vrift_manifest::Content;
+use vrift_manifest::tree::TreeRoot;
 
 /// Who asked for a change: half of what a retry is recognised by. Zero: the daemon itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,6 +24,23 @@ pub enum Record<'a> {
         workspace: u32,
         hash: [u8; 32],
     },
+    Snapshot(Snapshot),
+    RemoveSnapshot {
+        workspace: u32,
+        number: u32,
+    },
+    /// A workspace begins that shares a tree with others.
+    Fork(Asleep),
+    /// The workspace's tree is this one from now on.
+    Rollback {
+        workspace: u32,
+        snapshot: u32,
+        root: TreeRoot,
+    },
+    /// The workspace and its snapshots are gone.
+    Remove {
+        workspace: u32,
+    },
     Change {
         workspace: u32,
         origin: Origin,
@@ -38,90 +58,14 @@ pub struct NewWorkspace<'a> {
     pub root_gid: u32,
     pub root_time_ns: i64,
 }
-
-/// A call of the namespace model.
-#[derive(Clone, Copy, Debug)]
-pub enum Change<'a> {
-    Make {
-        at: VnodeNo,
-        dir: VnodeNo,
-        name: &'a [u8],
-        new: NewVnode<'a>,
-        now_ns: i64,
-    },
-    Link {
-        vnode: VnodeNo,
-        dir: VnodeNo,
-        name: &'a [u8],
-        now_ns: i64,
-    },
-    Unlink {
-        dir: VnodeNo,
-        name: &'a [u8],
-        now_ns: i64,
-    },
-    Rmdir {
-        dir: VnodeNo,
-        name: &'a [u8],
-        now_ns: i64,
-    },
-    Rename {
-        dir: VnodeNo,
-        name: &'a [u8],
-        dir2: VnodeNo,
-        name2: &'a [u8],
-        flags: u32,
-        now_ns: i64,
-    },
-    SetAttr {
-        vnode: VnodeNo,
-        set: SetAttr,
-    },
-    /// Sets an extended attribute; with no value, removes it.
-    SetXattr {
-        vnode: VnodeNo,
-        name: &'a [u8],
-        value: Option<&'a [u8]>,
-        ctime_ns: i64,
-    },
-    SetContent {
-        vnode: VnodeNo,
-        content: Content,
-        size: u64,
-        blocks: u64,
-        mtime_ns: i64,
-        ctime_ns: i64,
-    },
-}
-
-impl Change<'_> {
-    /// Its name in [`crate::kill_points`].
-    pub fn step(&self) -> &'static str {
-        match self {
-            Change::Make { .. } => "Make",
-            Change::Link { .. } => "Link",
-            Change::Unlink { .. } => "Unlink",
-            Change::Rmdir { .. } => "Rmdir",
-            Change::Rename { .. } => "Rename",
-            Change::SetAttr { .. } => "SetAttr",
-            Change::SetXattr { .. } => "SetXattr",
-            Change::SetContent { .. } => "SetContent",
-        }
-    }
-}
-
 mod kind {
     pub const WORKSPACE: u8 = 1;
     pub const BASE: u8 = 2;
-    pub const MAKE: u8 = 16;
-    pub const LINK: u8 = 17;
-    pub const UNLINK: u8 = 18;
-    pub const RMDIR: u8 = 19;
-    pub const RENAME: u8 = 20;
-    pub const SET_ATTR: u8 = 21;
-    pub const SET_CONTENT: u8 = 22;
-    pub const SET_XATTR: u8 = 23;
-    pub const REMOVE_XATTR: u8 = 24;
+    pub const SNAPSHOT: u8 = 3;
+    pub const FORK: u8 = 4;
+    pub const ROLLBACK: u8 = 5;
+    pub const REMOVE: u8 = 6;
+    pub const REMOVE_SNAPSHOT: u8 = 7;
 }
 
 const WHAT: &str = "journal record";
@@ -154,6 +98,26 @@ impl Record<'_> {
                 to.u32(*workspace).raw(hash);
                 kind::BASE
             }
+            Record::Snapshot(snapshot) => {
+                snapshot.encode(&mut to);
+                kind::SNAPSHOT
+            }
+            Record::RemoveSnapshot { workspace, number } => {
+                to.u32(*workspace).u32(*number);
+                kind::REMOVE_SNAPSHOT
+            }
+            Record::Fork(asleep) => {
+                asleep.encode(&mut to);
+                kind::FORK
+            }
+            Record::Rollback { workspace, snapshot, root } => {
+                to.u32(*workspace).u32(*snapshot).text(&root.encode());
+                kind::ROLLBACK
+            }
+            Record::Remove { workspace } => {
+                to.u32(*workspace);
+                kind::REMOVE
+            }
             Record::Change { workspace, origin, change } => {
                 to.u32(*workspace).u64(origin.client_id).u64(origin.request_id);
                 change.encode(&mut to);
@@ -165,6 +129,14 @@ impl Record<'_> {
 
     pub fn decode(kind: u8, payload: &[u8]) -> Result<Record<'_>, Malformed> {
         let mut from = Decoder::new(payload, WHAT);
+        if let kind::SNAPSHOT | kind::FORK = kind {
+            let record = match kind {
+                kind::SNAPSHOT => Record::Snapshot(Snapshot::decode(&mut from)?),
+                _ => Record::Fork(Asleep::decode(&mut from)?),
+            };
+            from.finish()?;
+            return Ok(record);
+        }
         let workspace = from.u32()?;
         let record = match kind {
             kind::WORKSPACE => Record::Workspace(NewWorkspace {
@@ -177,6 +149,11 @@ impl Record<'_> {
                 root_time_ns: from.i64()?,
             }),
             kind::BASE => Record::Base { workspace, hash: from.array()? },
+            kind::ROLLBACK => {
+                Record::Rollback { workspace, snapshot: from.u32()?, root: decode_root(&mut from)? }
+            }
+            kind::REMOVE => Record::Remove { workspace },
+            kind::REMOVE_SNAPSHOT => Record::RemoveSnapshot { workspace, number: from.u32()? },
             kind => Record::Change {
                 workspace,
                 origin: Origin { client_id: from.u64()?, request_id: from.u64()? },
@@ -188,158 +165,10 @@ impl Record<'_> {
     }
 }
 
-impl<'a> Change<'a> {
-    fn kind(&self) -> u8 {
-        match self {
-            Change::Make { .. } => kind::MAKE,
-            Change::Link { .. } => kind::LINK,
-            Change::Unlink { .. } => kind::UNLINK,
-            Change::Rmdir { .. } => kind::RMDIR,
-            Change::Rename { .. } => kind::RENAME,
-            Change::SetAttr { .. } => kind::SET_ATTR,
-            Change::SetContent { .. } => kind::SET_CONTENT,
-            Change::SetXattr { value: Some(_), .. } => kind::SET_XATTR,
-            Change::SetXattr { value: None, .. } => kind::REMOVE_XATTR,
-        }
-    }
-
-    fn encode(&self, to: &mut Encoder) {
-        match self {
-            Change::Make { at, dir, name, new, now_ns } => {
-                to.u64(at.0).u64(dir.0).i64(*now_ns).text(name);
-                to.u32(new.mode).u32(new.uid).u32(new.gid).u32(new.rdev).u64(new.size);
-                to.i64(new.atime_ns).i64(new.mtime_ns).i64(new.ctime_ns);
-                encode_content(to, &new.content);
-                to.text(new.target);
-            }
-            Change::Link { vnode, dir, name, now_ns } => {
-                to.u64(vnode.0).u64(dir.0).i64(*now_ns).text(name);
-            }
-            Change::Unlink { dir, name, now_ns } | Change::Rmdir { dir, name, now_ns } => {
-                to.u64(dir.0).i64(*now_ns).text(name);
-            }
-            Change::Rename { dir, name, dir2, name2, flags, now_ns } => {
-                to.u64(dir.0).u64(dir2.0).u32(*flags).i64(*now_ns).text(name).text(name2);
-            }
-            Change::SetAttr { vnode, set } => {
-                to.u64(vnode.0);
-                encode_set(to, set);
-            }
-            Change::SetXattr { vnode, name, value, ctime_ns } => {
-                to.u64(vnode.0).i64(*ctime_ns).text(name);
-                if let Some(value) = value {
-                    to.text(value);
-                }
-            }
-            Change::SetContent { vnode, content, size, blocks, mtime_ns, ctime_ns } => {
-                to.u64(vnode.0).u64(*size).u64(*blocks).i64(*mtime_ns).i64(*ctime_ns);
-                encode_content(to, content);
-            }
-        }
-    }
-
-    fn decode(kind: u8, from: &mut Decoder<'a>) -> Result<Change<'a>, Malformed> {
-        Ok(match kind {
-            kind::MAKE => {
-                let (at, dir) = (VnodeNo(from.u64()?), VnodeNo(from.u64()?));
-                let (now_ns, name) = (from.i64()?, from.text()?);
-                let [mode, uid, gid, rdev] = [from.u32()?, from.u32()?, from.u32()?, from.u32()?];
-                let size = from.u64()?;
-                let [atime_ns, mtime_ns, ctime_ns] = [from.i64()?, from.i64()?, from.i64()?];
-                let (content, target) = (decode_content(from)?, from.text()?);
-                let new =
-                    NewVnode { mode, uid, gid, rdev, size, atime_ns, mtime_ns, ctime_ns, content, target };
-                Change::Make { at, dir, name, new, now_ns }
-            }
-            kind::LINK => {
-                let (vnode, dir) = (VnodeNo(from.u64()?), VnodeNo(from.u64()?));
-                Change::Link { vnode, dir, now_ns: from.i64()?, name: from.text()? }
-            }
-            kind::UNLINK => {
-                Change::Unlink { dir: VnodeNo(from.u64()?), now_ns: from.i64()?, name: from.text()? }
-            }
-            kind::RMDIR => {
-                Change::Rmdir { dir: VnodeNo(from.u64()?), now_ns: from.i64()?, name: from.text()? }
-            }
-            kind::RENAME => {
-                let (dir, dir2) = (VnodeNo(from.u64()?), VnodeNo(from.u64()?));
-                let (flags, now_ns) = (from.u32()?, from.i64()?);
-                Change::Rename { dir, name: from.text()?, dir2, name2: from.text()?, flags, now_ns }
-            }
-            kind::SET_ATTR => Change::SetAttr { vnode: VnodeNo(from.u64()?), set: decode_set(from)? },
-            kind::SET_CONTENT => {
-                let vnode = VnodeNo(from.u64()?);
-                let (size, blocks) = (from.u64()?, from.u64()?);
-                let (mtime_ns, ctime_ns) = (from.i64()?, from.i64()?);
-                Change::SetContent { vnode, content: decode_content(from)?, size, blocks, mtime_ns, ctime_ns }
-            }
-            kind::SET_XATTR | kind::REMOVE_XATTR => {
-                let (vnode, ctime_ns, name) = (VnodeNo(from.u64()?), from.i64()?, from.text()?);
-                let value = if kind == kind::SET_XATTR { Some(from.text()?) } else { None };
-                Change::SetXattr { vnode, name, value, ctime_ns }
-            }
-            _ => return Err(from.bad()),
-        })
-    }
-}
-
-fn encode_content(to: &mut Encoder, content: &Content) {
-    match content {
-        Content::None => to.u8(0),
-        Content::Sealed(hash) => to.u8(1).raw(hash),
-        Content::Staged => to.u8(2),
-    };
-}
-
-fn decode_content(from: &mut Decoder<'_>) -> Result<Content, Malformed> {
-    Ok(match from.u8()? {
-        0 => Content::None,
-        1 => Content::Sealed(from.array()?),
-        2 => Content::Staged,
-        _ => return Err(from.bad()),
-    })
-}
-
-/// A bit for each attribute that is set, then their values in the order of the bits.
-fn encode_set(to: &mut Encoder, set: &SetAttr) {
-    let words = [set.mode, set.uid, set.gid];
-    let longs = [set.size.map(u64::cast_signed), set.atime_ns, set.mtime_ns, set.ctime_ns];
-    let present = words.iter().map(Option::is_some).chain(longs.iter().map(Option::is_some));
-    let bits = present.enumerate().fold(0u8, |bits, (bit, is_set)| bits | u8::from(is_set) << bit);
-    to.u8(bits);
-    for word in words.into_iter().flatten() {
-        to.u32(word);
-    }
-    for long in longs.into_iter().flatten() {
-        to.i64(long);
-    }
-}
-
-fn decode_set(from: &mut Decoder<'_>) -> Result<SetAttr, Malformed> {
-    let bits = from.u8()?;
-    if bits >= 1 << 7 {
-        return Err(from.bad());
-    }
-    let mut words = [None; 3];
-    for (bit, word) in words.iter_mut().enumerate() {
-        if bits >> bit & 1 != 0 {
-            *word = Some(from.u32()?);
-        }
-    }
-    let mut longs = [None; 4];
-    for (bit, long) in longs.iter_mut().enumerate() {
-        if bits >> (bit + 3) & 1 != 0 {
-            *long = Some(from.i64()?);
-        }
-    }
-    let [mode, uid, gid] = words;
-    let [size, atime_ns, mtime_ns, ctime_ns] = longs;
-    Ok(SetAttr { mode, uid, gid, size: size.map(i64::cast_unsigned), atime_ns, mtime_ns, ctime_ns })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use vrift_manifest::{NewVnode, SetAttr, VnodeNo};
 
     fn examples() -> Vec<Record<'static>> {
         let new = NewVnode {
@@ -377,6 +206,47 @@ mod tests {
         let origin = Origin { client_id: u64::MAX, request_id: 12 };
         let mut all: Vec<_> =
             changes.into_iter().map(|change| Record::Change { workspace: 3, origin, change }).collect();
+        let attr = vrift_manifest::Attr {
+            vnode: dir,
+            mode: 0o040755,
+            nlink: 2,
+            uid: 1,
+            gid: 2,
+            rdev: 0,
+            size: 4096,
+            blocks: 8,
+            atime_ns: 1,
+            mtime_ns: 2,
+            ctime_ns: 3,
+            content: Content::None,
+        };
+        let entry = vrift_manifest::tree::Entry {
+            name: Vec::new(),
+            attr,
+            object: Some([5; 32]),
+            target: Vec::new(),
+            xattrs: vrift_manifest::tree::Xattrs::from([(b"user.a".to_vec(), b"1".to_vec())]),
+        };
+        let root = TreeRoot { entry, slots: 9, generation_floor: 4 };
+        all.push(Record::Snapshot(Snapshot {
+            workspace: 1,
+            number: 2,
+            time_ns: 3,
+            message: "m".into(),
+            root: root.clone(),
+        }));
+        all.push(Record::Fork(Asleep {
+            id: 3,
+            name: "n".into(),
+            view: b"/v".to_vec(),
+            base: [4; 32],
+            origin: 1,
+            snapshot: 0,
+            root: root.clone(),
+        }));
+        all.push(Record::Rollback { workspace: 1, snapshot: 2, root });
+        all.push(Record::RemoveSnapshot { workspace: 1, number: 2 });
+        all.push(Record::Remove { workspace: 7 });
         all.push(Record::Base { workspace: 1, hash: [1; 32] });
         all.push(Record::Workspace(NewWorkspace {
             id: 1,

@@ -27,6 +27,9 @@ impl Places for OutOfSight<'_> {
     fn index_path(&self, workspace: u32) -> PathBuf {
         self.0.workspace_runtime(workspace).join(REPLAY_FILE)
     }
+    fn published_path(&self, workspace: u32) -> PathBuf {
+        self.0.index_path(workspace)
+    }
     fn home(&self) -> &Path {
         &self.0.home
     }
@@ -61,6 +64,8 @@ pub fn replay_store(device: Arc<dyn BlockDevice>, folders: &Folders) -> Result<(
         }
         Ok(())
     })?;
+    crate::snapshots::load_all(&store, &mut spaces, &places)
+        .map_err(|error| StoreError::Client(error.to_string()))?;
     // An ingest that did not come to its end never happened.
     spaces.workspaces.retain(|_, workspace| workspace.base.is_some());
     Ok((Arc::new(store), spaces))
@@ -75,6 +80,7 @@ pub fn take_over(folders: &Folders, store: &Store, cas: &Cas, spaces: &mut Names
     for workspace in spaces.workspaces.values_mut() {
         cas.ensure_staging_dir(workspace.id)?;
         take_over_staging(folders, store, cas, workspace)?;
+        crate::snapshots::nodes::make_all_missing(folders, workspace.id, &workspace.index);
         remove_dead_mirrors(folders, workspace);
         note_unstored(store, cas, workspace);
     }

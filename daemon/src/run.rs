@@ -1,6 +1,6 @@
 //! Runs: a command in the view, from Enter to Leave.
 
-use crate::admin::{Refusal, Teller, find, fit};
+use crate::admin::{Refusal, Teller, find_awake, fit};
 use crate::connection::Connection;
 use crate::daemon::Daemon;
 use crate::namespace::is_within;
@@ -44,11 +44,11 @@ pub fn enter(
     run: bool,
     tell: &Teller<'_>,
 ) -> Result<View, Refusal> {
-    let (id, mut taken) = match (find(daemon, target), target) {
+    let (id, mut taken) = match (find_awake(daemon, target), target) {
         (Ok(id), _) => (id, take_in_if_there(daemon, id, tell)?),
         (Err(_), Target::Holding(dir)) if create => {
             let taken = crate::ingest::ingest(daemon, dir, None, tell)?;
-            (find(daemon, target)?, taken)
+            (find_awake(daemon, target)?, taken)
         }
         (Err(refusal), _) => return Err(refusal),
     };
@@ -92,8 +92,15 @@ pub fn enter(
 
 /// A workspace whose real directory is gone can still be entered.
 fn take_in_if_there(daemon: &Daemon, id: u32, tell: &Teller<'_>) -> Result<Taken, Refusal> {
-    let view = daemon.spaces().get(id).map(|workspace| (workspace.name.clone(), workspace.view.clone()));
-    let (name, view) = view.map_err(|errno| Refusal::errno("the workspace", errno, daemon))?;
+    let known = daemon
+        .spaces()
+        .get(id)
+        .map(|workspace| (workspace.name.clone(), workspace.view.clone(), workspace.origin != 0));
+    let (name, view, is_fork) = known.map_err(|errno| Refusal::errno("the workspace", errno, daemon))?;
+    if is_fork {
+        // A branch of its own: it follows the real directory when that is asked for, with sync.
+        return Ok(Taken { workspace: name, view: view[..].into(), ..Taken::default() });
+    }
     if std::path::Path::new(crate::walk::os(&view)).is_dir() {
         return crate::ingest::take_in(daemon, id, tell);
     }

@@ -196,7 +196,7 @@ fn make(daemon: &Daemon, call: &Call, kind: u32) -> Result<VnodeNo, Errno> {
 
 /// The real fifo or device node of a vnode. Who may open it is decided in the view: its own mode lets everybody,
 /// the folder it is in nobody but the daemon's user. EPERM: device nodes are for a daemon that is root.
-fn make_node(path: &Path, kind: u32, device: u32) -> Result<(), Errno> {
+pub fn make_node(path: &Path, kind: u32, device: u32) -> Result<(), Errno> {
     let everybody = Mode::from_bits_truncate(0o666);
     mknod(path, SFlag::from_bits_truncate(kind), everybody, device.into())?;
     // The umask took some of it.
@@ -275,6 +275,7 @@ fn drop_unstored(daemon: &Daemon, spaces: &Spaces<'_>, unlinked: &Unlinked) {
     let blob = vrift_cas::BlobHash(hash);
     if unlinked.last
         && daemon.cas.unstored_len(&blob).is_some_and(|len_bytes| len_bytes >= WORTHWHILE_BYTES)
+        && spaces.rooting == 0
         && !spaces.workspaces.values().any(|workspace| workspace.index.find_sealed(&hash).is_some())
     {
         daemon.cas.forget_unstored(&blob);

@@ -57,6 +57,12 @@ impl Worktrees {
         self.states.lock().unwrap_or_else(PoisonError::into_inner).insert(id, state);
     }
 
+    /// The workspace is gone.
+    pub fn forget(&self, id: u32) {
+        self.states.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        self.forget_names(id);
+    }
+
     /// A new run names its programs again.
     pub fn forget_names(&self, id: u32) {
         self.named.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);

@@ -51,7 +51,11 @@ fn what_is_in_use_stays_and_the_rest_goes() {
         let entry = world.entry(&format!("f{i}")).unwrap();
         let kept = blake3::hash(&bytes(seed, 20_000)).to_hex();
         assert_eq!(entry.hash.unwrap(), kept.as_str());
-        let request = AdminRequest::Cat { target: world.target(), path: format!("f{i}").as_bytes().into() };
+        let request = AdminRequest::Cat {
+            target: world.target(),
+            snapshot: None,
+            path: format!("f{i}").as_bytes().into(),
+        };
         assert!(matches!(world.ask(&request).0.pop(), Some(AdminReply::File { size: 20_000 })));
     }
     assert!(State(&mut world.client()).get(b"/state/kept").unwrap().unwrap() == long);
@@ -69,7 +73,11 @@ fn a_size_keeps_garbage_as_long_as_it_fits_and_gives_up_the_cache() {
     }
     world.sync();
     for i in 0..10 {
-        world.ask(&AdminRequest::Cat { target: world.target(), path: format!("f{i}").as_bytes().into() });
+        world.ask(&AdminRequest::Cat {
+            target: world.target(),
+            snapshot: None,
+            path: format!("f{i}").as_bytes().into(),
+        });
     }
     assert!(hot_files(&world) >= 10);
     assert_eq!(collect(&world, Some(1 << 40)).blobs, 0);
@@ -77,7 +85,7 @@ fn a_size_keeps_garbage_as_long_as_it_fits_and_gives_up_the_cache() {
     assert!(!tight.fits && tight.blobs >= 5, "{tight:?}");
     assert_eq!(hot_files(&world), 0);
     // The cache is made again.
-    let request = AdminRequest::Cat { target: world.target(), path: (&b"f7"[..]).into() };
+    let request = AdminRequest::Cat { target: world.target(), snapshot: None, path: (&b"f7"[..]).into() };
     assert!(matches!(world.ask(&request).0.pop(), Some(AdminReply::File { size: 100_000 })));
 }
 

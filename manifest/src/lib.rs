@@ -1,7 +1,8 @@
 //! The namespace of a workspace: names, attributes and where each file's bytes are.
 //!
 //! Lives here: the shared-memory index that *is* the namespace (one writer, lock-free readers), its
-//! `no_std` reader, the operations on it with POSIX rules, and the dump that checkpoints use.
+//! `no_std` reader, the operations on it with POSIX rules, the dump that checkpoints use, and whole trees as
+//! content-addressed objects with their differences.
 //! May be imported: nothing of vrift. Must never appear here: permission checks (the reader's user does
 //! them), I/O on file contents, journals, sockets.
 //!
@@ -19,6 +20,8 @@ pub mod types;
 mod dump;
 #[cfg(feature = "std")]
 mod index;
+#[cfg(feature = "std")]
+pub mod tree;
 
 pub use reader::Reader;
 pub use types::{Content, ROOT, VnodeNo};

@@ -95,12 +95,25 @@ pub enum AdminRequest {
     /// What the workspace changed since it was taken in (`against_real` false) or how it differs from the
     /// real directory as it is now; answers rows of [`AdminReply::Changes`].
     Diff { target: Target, against_real: bool },
+    /// How one tree differs from another; answers rows of [`AdminReply::Changes`].
+    Compare { old: Side, new: Side },
+    /// Takes a snapshot; answer [`AdminReply::Snapshots`] with one row.
+    Snapshot { target: Target, message: String },
+    /// Snapshots, oldest first; answers rows of [`AdminReply::Snapshots`].
+    Log { target: Target },
+    /// Goes back to a snapshot (None: the last); answer [`AdminReply::RolledBack`].
+    Rollback { target: Target, snapshot: Option<String> },
+    /// A new workspace `name` with the tree of another, or of one of its snapshots; answer
+    /// [`AdminReply::Workspaces`] with one row.
+    Fork { target: Target, snapshot: Option<String>, name: String },
+    /// Removes a workspace with its snapshots, or one of them; answer [`AdminReply::Done`].
+    Remove { target: Target, snapshot: Option<String> },
     /// Entries of a directory (one row for a file); path relative to the view's root or absolute in the view.
-    List { target: Target, path: PathBytes, recursive: bool },
+    List { target: Target, snapshot: Option<String>, path: PathBytes, recursive: bool },
     /// One entry's attributes.
-    Stat { target: Target, path: PathBytes },
+    Stat { target: Target, snapshot: Option<String>, path: PathBytes },
     /// The bytes of a file: the answer [`AdminReply::File`] carries an fd (SCM_RIGHTS).
-    Cat { target: Target, path: PathBytes },
+    Cat { target: Target, snapshot: Option<String>, path: PathBytes },
     /// Reads all blobs back, from where the last such request was interrupted unless `restart`; `rate_bytes` a second
     /// at most (0: no bound). With `metadata` superblocks and checkpoint, too; with `heals` damaged blobs are put back
     /// where their bytes are found. Answer [`AdminReply::Checked`].
@@ -116,6 +129,33 @@ pub enum AdminRequest {
     Worktree { workspace: String, cwd: PathBytes, program: PathBytes },
     /// Takes in what was changed in that directory; answer [`AdminReply::Taken`], whose conflicts say what was not.
     ReadBack { workspace: String },
+}
+
+/// A tree: a workspace as it is now, or one of its snapshots by number or by the first digits of its root.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Side {
+    pub workspace: Target,
+    pub snapshot: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SnapshotInfo {
+    pub workspace: String,
+    pub number: u32,
+    /// 64 hex digits that stand for the whole tree.
+    pub root: String,
+    /// ns since 1970.
+    pub time_ns: i64,
+    pub message: String,
+    /// It was taken, or gone back to, last.
+    pub current: bool,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RolledBack {
+    pub to: SnapshotInfo,
+    /// What was there before; None: nothing was different.
+    pub before: Option<SnapshotInfo>,
 }
 
 /// An ordinary directory with everything that a workspace holds.
@@ -201,7 +241,10 @@ pub struct WorkspaceInfo {
     pub id: u32,
     pub name: String,
     pub view: PathBytes,
+    /// 0: nobody has entered it yet.
     pub vnodes: u64,
+    /// Name of the workspace that it was forked from.
+    pub origin: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -356,6 +399,8 @@ pub enum AdminReply {
     View(View),
     RunEnd(RunEnd),
     Changes(Vec<Change>),
+    Snapshots(Vec<SnapshotInfo>),
+    RolledBack(RolledBack),
     Entries(Vec<Entry>),
     /// An fd open for reading comes with this frame.
     File {

@@ -2,7 +2,7 @@
 
 use crate::error::{CliError, Result};
 use crate::session::Session;
-use crate::target::{Chosen, Which};
+use crate::target::{Chosen, Spot, Which};
 use clap::Args;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -18,7 +18,7 @@ const CHUNK_LEN: usize = 128 * 1024;
 pub struct Cat {
     #[command(flatten)]
     pub which: Which,
-    /// Relative to the current directory in the workspace
+    /// Relative to the current directory in the workspace; W@SNAP:PATH looks into a snapshot
     #[arg(value_name = "PATH", required = true)]
     pub paths: Vec<PathBuf>,
 }
@@ -26,10 +26,9 @@ pub struct Cat {
 impl Cat {
     pub fn run(self, quiet: bool) -> Result<u8> {
         let mut session = Session::open(quiet)?;
-        let chosen = Chosen::find(&mut session, &self.which)?;
         let mut code = 0;
         for path in &self.paths {
-            match cat(&mut session, &chosen, path) {
+            match cat(&mut session, &self.which, path) {
                 Ok(()) => {}
                 Err(error @ CliError::Output(_)) => return Err(error),
                 // As cat(1): the others are still printed.
@@ -43,8 +42,9 @@ impl Cat {
     }
 }
 
-fn cat(session: &mut Session, chosen: &Chosen, path: &Path) -> Result<()> {
-    let request = AdminRequest::Cat { target: chosen.target(), path: chosen.resolve(path)? };
+fn cat(session: &mut Session, which: &Which, path: &Path) -> Result<()> {
+    let Spot { target, snapshot, path: spot } = Chosen::spot(session, which, path)?;
+    let request = AdminRequest::Cat { target, snapshot, path: spot };
     let (_, Some(fd)) = session.ask(&request, &mut |_| {})? else {
         return Err(CliError::Unexpected { request: "Cat" });
     };

@@ -20,9 +20,9 @@ pub struct Changes {
 }
 
 impl Changes {
-    pub fn ask(session: &mut Session, chosen: &Chosen, against_real: bool) -> Result<Changes> {
+    pub fn ask(session: &mut Session, chosen: &Chosen, request: &AdminRequest) -> Result<Changes> {
         let mut changes = Vec::new();
-        session.ask(&AdminRequest::Diff { target: chosen.target(), against_real }, &mut |reply| {
+        session.ask(request, &mut |reply| {
             if let AdminReply::Changes(rows) = reply {
                 changes.extend_from_slice(rows);
             }

@@ -5,7 +5,7 @@ use super::run::enter;
 use crate::error::Result;
 use crate::quote::shell_quote;
 use crate::session::Session;
-use crate::target::Which;
+use crate::target::{Place, Which};
 use crate::view_env;
 use clap::Args;
 
@@ -17,12 +17,14 @@ use clap::Args;
 pub struct Env {
     #[command(flatten)]
     pub which: Which,
+    #[command(flatten)]
+    pub place: Place,
 }
 
 impl Env {
     pub fn run(self, quiet: bool) -> Result<u8> {
         let mut session = Session::open(quiet)?;
-        let (view, _) = enter(&mut session, &self.which, false, quiet)?;
+        let (view, _) = enter(&mut session, &self.which, &self.place, false, quiet)?;
         let mut out = Output::new();
         for (name, value) in view_env::variables(&view, &session.places)? {
             out.bytes(b"export ")?;

@@ -3,7 +3,7 @@
 use super::output::Output;
 use crate::error::Result;
 use crate::session::Session;
-use crate::target::{Chosen, Which};
+use crate::target::{Chosen, Spot, Which};
 use crate::text::{escape, mode, path_text, time};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ pub struct Ls {
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
-    /// Relative to the current directory in the workspace
+    /// Relative to the current directory in the workspace; W@SNAP:PATH looks into a snapshot
     #[arg(value_name = "PATH", default_value = ".")]
     pub path: PathBuf,
 }
@@ -31,9 +31,8 @@ pub struct Ls {
 impl Ls {
     pub fn run(self, quiet: bool) -> Result<u8> {
         let mut session = Session::open(quiet)?;
-        let chosen = Chosen::find(&mut session, &self.which)?;
-        let path = chosen.resolve(&self.path)?;
-        let request = AdminRequest::List { target: chosen.target(), path, recursive: self.recursive };
+        let Spot { target, snapshot, path } = Chosen::spot(&mut session, &self.which, &self.path)?;
+        let request = AdminRequest::List { target, snapshot, path, recursive: self.recursive };
         let mut entries = Vec::new();
         session.ask(&request, &mut |reply| {
             if let AdminReply::Entries(rows) = reply {

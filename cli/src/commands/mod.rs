@@ -8,6 +8,7 @@ pub mod diff;
 pub mod doctor;
 pub mod env;
 pub mod export;
+pub mod fork;
 pub mod fsck;
 pub mod gc;
 pub mod host;
@@ -17,12 +18,14 @@ pub mod man;
 pub mod output;
 pub mod run;
 pub mod shell;
+pub mod snapshot;
 pub mod stat;
 pub mod state;
 pub mod status;
 pub mod sync;
 pub mod taken;
 mod tour;
+pub mod tree;
 
 use crate::args::{Cli, Command};
 use crate::error::Result;
@@ -41,8 +44,14 @@ pub fn run(cli: Cli) -> Result<u8> {
         Some(Command::Cat(args)) => args.run(quiet),
         Some(Command::Stat(args)) => args.run(quiet),
         Some(Command::State(args)) => args.run(quiet),
+        Some(Command::Tree(args)) => args.run(quiet),
         Some(Command::Export(args)) => args.run(quiet),
         Some(Command::Sync(args)) => args.run(quiet),
+        Some(Command::Snapshot(args)) => args.run(quiet),
+        Some(Command::Log(args)) => args.run(quiet),
+        Some(Command::Rollback(args)) => args.run(quiet),
+        Some(Command::Fork(args)) => args.run(quiet),
+        Some(Command::Rm(args)) => args.run(quiet),
         Some(Command::Fsck(args)) => args.run(quiet),
         Some(Command::Scrub(args)) => args.run(quiet),
         Some(Command::Gc(args)) => args.run(quiet),

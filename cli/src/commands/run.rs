@@ -5,7 +5,7 @@ use crate::child::{Signalled, exit_code};
 use crate::error::{CliError, Result};
 use crate::session::Session;
 use crate::strict::{NOT_STRICT, Strict};
-use crate::target::{Which, current_dir};
+use crate::target::{Place, Which, current_dir};
 use crate::text::{count, escape, say, size};
 use crate::watch::Watch;
 use crate::{in_view, install, program, view_env};
@@ -30,6 +30,8 @@ const ROOT_MIRROR: &str = "0000000000000001";
 pub struct Run {
     #[command(flatten)]
     pub which: Which,
+    #[command(flatten)]
+    pub place: Place,
     /// Refuse system calls on the view that programs make by themselves: exit code 125 when there was one
     #[arg(long)]
     pub strict: bool,
@@ -42,7 +44,7 @@ impl Run {
     pub fn run(self, quiet: bool) -> Result<u8> {
         let started = Instant::now();
         let mut session = Session::open(quiet)?;
-        let (view, cwd) = enter(&mut session, &self.which, true, quiet)?;
+        let (view, cwd) = enter(&mut session, &self.which, &self.place, true, quiet)?;
         let strict = match self.strict {
             true => Some(watch_calls(&session, &view)?),
             false => None,
@@ -58,13 +60,24 @@ fn watch_calls(session: &Session, view: &View) -> Result<Strict> {
         .map_err(|source| CliError::Path { path: "seccomp".into(), source })
 }
 
-/// Enters the view that is meant; also returns the current directory.
-pub fn enter(session: &mut Session, which: &Which, run: bool, quiet: bool) -> Result<(View, PathBuf)> {
+/// Enters the view that is meant; also returns the current directory, as it is called there.
+pub fn enter(
+    session: &mut Session,
+    which: &Which,
+    place: &Place,
+    run: bool,
+    quiet: bool,
+) -> Result<(View, PathBuf)> {
     view_env::check_variables()?;
     let cwd = current_dir()?;
     let target = which.target(&cwd);
-    let view = session.enter(target, !is_too_much(&cwd), run)?;
+    let at = place.resolve()?;
+    let mut view = session.enter(target, !is_too_much(&cwd), run)?;
     taken::announce(&view.taken, quiet);
+    let Some(at) = at else { return Ok((view, cwd)) };
+    let below = cwd.strip_prefix(view.view.as_path()).or_else(|_| cwd.strip_prefix(&at));
+    let cwd = below.map_or_else(|_| at.clone(), |below| at.join(below));
+    view.view = at.into();
     Ok((view, cwd))
 }
 

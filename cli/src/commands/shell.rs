@@ -3,7 +3,7 @@
 use super::run::{InView, enter};
 use crate::error::{CliError, Result};
 use crate::session::Session;
-use crate::target::Which;
+use crate::target::{Place, Which};
 use clap::Args;
 use std::env;
 use std::ffi::OsString;
@@ -27,6 +27,8 @@ PS1=\"(vrift \\$VRIFT_WORKSPACE) $PS1\"
 pub struct Shell {
     #[command(flatten)]
     pub which: Which,
+    #[command(flatten)]
+    pub place: Place,
 }
 
 impl Shell {
@@ -35,7 +37,7 @@ impl Shell {
         let shell =
             env::var_os("SHELL").filter(|shell| !shell.is_empty()).unwrap_or_else(|| "/bin/sh".into());
         let mut session = Session::open(quiet)?;
-        let (view, cwd) = enter(&mut session, &self.which, true, quiet)?;
+        let (view, cwd) = enter(&mut session, &self.which, &self.place, true, quiet)?;
         let name = Path::new(&shell).file_name().unwrap_or_default().to_owned();
         let prompt = format!("(vrift {}) $ ", view.workspace);
         let mut command = vec![shell];

@@ -3,7 +3,7 @@
 use super::output::Output;
 use crate::error::{CliError, Result};
 use crate::session::Session;
-use crate::target::{Chosen, Which};
+use crate::target::{Chosen, Spot, Which};
 use crate::text::{mode, path_text, time};
 use clap::Args;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ pub struct Stat {
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
-    /// Relative to the current directory in the workspace; a symlink is not followed
+    /// Relative to the current directory in the workspace; W@SNAP:PATH looks into a snapshot. A symlink is not followed
     #[arg(value_name = "PATH")]
     pub path: PathBuf,
 }
@@ -25,10 +25,9 @@ pub struct Stat {
 impl Stat {
     pub fn run(self, quiet: bool) -> Result<u8> {
         let mut session = Session::open(quiet)?;
-        let chosen = Chosen::find(&mut session, &self.which)?;
-        let path = chosen.resolve(&self.path)?;
+        let Spot { target, snapshot, path } = Chosen::spot(&mut session, &self.which, &self.path)?;
         let mut entries = Vec::new();
-        session.ask(&AdminRequest::Stat { target: chosen.target(), path }, &mut |reply| {
+        session.ask(&AdminRequest::Stat { target, snapshot, path }, &mut |reply| {
             if let AdminReply::Entries(rows) = reply {
                 entries.extend_from_slice(rows);
             }

@@ -157,7 +157,7 @@ fn run(daemon: &Daemon, manner: &Manner<'_>) -> Result<Collected, Refusal> {
     (manner.progress)("marking", 0, 0);
     // What is queued for the store is its only copy: nothing can be said about it before it is there.
     daemon.flush().map_err(|error| failed(&error))?;
-    let live = roots::collect(daemon);
+    let live = roots::collect(daemon).map_err(|error| failed(&error))?;
     let hot = daemon.cas.hot_files().map_err(|error| failed(&error))?;
     let garbage = by_last_use(daemon, &live, &hot);
     let hot_bytes: u64 = hot.values().map(|file| file.bytes).sum();

@@ -6,13 +6,19 @@
 
 use crate::daemon::Daemon;
 use crate::namespace::Workspace;
+use crate::snapshots::Marked;
 use statefs_journal::BlobHash;
 use std::collections::HashSet;
 
 /// Everything that something refers to. Workspaces are looked at one after the other, each as a whole; what comes into
 /// use behind our back is noted as used by the store.
-pub fn collect(daemon: &Daemon) -> HashSet<BlobHash> {
+///
+/// # Errors
+/// A tree of a snapshot that cannot be read.
+pub fn collect(daemon: &Daemon) -> std::io::Result<HashSet<BlobHash>> {
     let mut live = HashSet::new();
+    let mut marked = Marked::default();
+    crate::snapshots::mark(daemon, &mut marked, &mut live)?;
     let mut keep = |hash: BlobHash| _ = live.insert(hash);
     daemon.store.for_each_state_blob(&mut |hash| keep(*hash));
     let ids: Vec<u32> = daemon.spaces().workspaces.keys().copied().collect();
@@ -22,7 +28,9 @@ pub fn collect(daemon: &Daemon) -> HashSet<BlobHash> {
             of_workspace(workspace, &mut keep);
         }
     }
-    live
+    // Snapshots that were taken since, of files that were gone when we came to their workspace.
+    crate::snapshots::mark(daemon, &mut marked, &mut live)?;
+    Ok(live)
 }
 
 /// Content of files, content that a file being written had before, the table of what was taken in.

@@ -161,7 +161,12 @@ impl World {
     }
     pub fn list(&self) -> Vec<Entry> {
         let mut rows = Vec::new();
-        let request = AdminRequest::List { target: self.target(), path: (&b""[..]).into(), recursive: true };
+        let request = AdminRequest::List {
+            target: self.target(),
+            snapshot: None,
+            path: (&b""[..]).into(),
+            recursive: true,
+        };
         for reply in self.ask(&request).0 {
             match reply {
                 AdminReply::Entries(some) => rows.extend(some),
@@ -171,21 +176,24 @@ impl World {
         rows
     }
     pub fn entry(&self, path: &str) -> Option<Entry> {
-        let request = AdminRequest::Stat { target: self.target(), path: path.as_bytes().into() };
+        let request =
+            AdminRequest::Stat { target: self.target(), snapshot: None, path: path.as_bytes().into() };
         match self.ask(&request).0.pop() {
             Some(AdminReply::Entries(mut rows)) => rows.pop(),
             _ => None,
         }
     }
     pub fn cat_bytes(&self, path: &str) -> Vec<u8> {
-        let request = AdminRequest::Cat { target: self.target(), path: path.as_bytes().into() };
+        let request =
+            AdminRequest::Cat { target: self.target(), snapshot: None, path: path.as_bytes().into() };
         let (reply, fd) = self.ask(&request);
         let mut bytes = Vec::new();
         File::from(fd.unwrap_or_else(|| panic!("{reply:?}"))).read_to_end(&mut bytes).unwrap();
         bytes
     }
     pub fn cat(&self, path: &str) -> String {
-        let request = AdminRequest::Cat { target: self.target(), path: path.as_bytes().into() };
+        let request =
+            AdminRequest::Cat { target: self.target(), snapshot: None, path: path.as_bytes().into() };
         let (reply, fd) = self.ask(&request);
         let mut text = String::new();
         File::from(fd.unwrap_or_else(|| panic!("{reply:?}"))).read_to_string(&mut text).unwrap();

@@ -6,7 +6,7 @@ use crate::types::{Content, S_IFDIR, S_IFLNK, S_IFMT, VnodeNo};
 use std::sync::atomic::{Ordering, fence};
 
 /// Ends the write section when dropped.
-pub(super) struct WriteSection<'a> {
+pub(crate) struct WriteSection<'a> {
     index: &'a Index,
     sequence: u64,
 }
@@ -85,7 +85,7 @@ impl Index {
         false
     }
 
-    fn free_slot(&self, slot: u32, generation: u32) {
+    pub(super) fn free_slot(&self, slot: u32, generation: u32) {
         let window = self.window();
         window.set_u64(self.reader.inode_field(slot, inode::VNODE), 0);
         window.set_u32(self.reader.inode_field(slot, inode::FREE_GENERATION), generation);

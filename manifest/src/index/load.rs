@@ -1,6 +1,6 @@
 //! Filling an index from a dump, before it is published: records are taken as they are.
 
-use super::{Index, NewVnode, OpError};
+use super::{Attr, Index, NewVnode, OpError};
 use crate::layout::{header, inode};
 use crate::types::{ROOT, S_IFLNK, S_IFMT, VnodeNo};
 use std::io;
@@ -10,7 +10,7 @@ impl Index {
         self.window().u32(header::GENERATION_FLOOR)
     }
 
-    pub(crate) fn set_generation_floor(&mut self, floor: u32) {
+    pub(crate) fn set_generation_floor(&self, floor: u32) {
         self.window().set_u32(header::GENERATION_FLOOR, floor);
     }
 
@@ -53,7 +53,60 @@ impl Index {
         Ok(())
     }
 
-    pub(crate) fn load_nlink(&mut self, vnode: VnodeNo, nlink: u32) {
+    pub(crate) fn load_nlink(&self, vnode: VnodeNo, nlink: u32) {
         self.window().set_u32(self.reader.inode_field(vnode.slot(), inode::NLINK), nlink);
+    }
+
+    /// Slots below `slots` are filled one by one with [`Index::fill_slot`], in any order.
+    pub(crate) fn reserve_slots(&mut self, slots: u32) {
+        let window = self.window();
+        window.set_u64(self.reader.inode_field(ROOT.slot(), inode::VNODE), 0);
+        window.set_u32(header::INODE_HIGH, slots);
+        window.set_u32(header::VNODE_COUNT, 0);
+    }
+
+    pub(crate) fn has_slot(&self, slot: u32) -> bool {
+        self.reader.vnode(slot).0 != 0
+    }
+
+    /// Fills a reserved slot that is empty.
+    pub(crate) fn fill_slot(&self, attr: &Attr, target: &[u8]) {
+        let new = NewVnode {
+            mode: attr.mode,
+            uid: attr.uid,
+            gid: attr.gid,
+            rdev: attr.rdev,
+            size: attr.size,
+            atime_ns: attr.atime_ns,
+            mtime_ns: attr.mtime_ns,
+            ctime_ns: attr.ctime_ns,
+            content: attr.content,
+            target,
+        };
+        let offset = if new.mode & S_IFMT == S_IFLNK { self.arena_append(target) } else { 0 };
+        self.fill_inode(attr.vnode, &new, offset);
+        self.fill_content(attr.vnode.slot(), attr.content, attr.blocks);
+        self.load_nlink(attr.vnode, attr.nlink);
+        let window = self.window();
+        window.set_u32(header::VNODE_COUNT, window.u32(header::VNODE_COUNT) + 1);
+    }
+
+    /// Whether one more name, or target, fits.
+    pub(crate) fn name_fits(&self, name: &[u8]) -> bool {
+        self.has_room(0, 1, name.len()).is_ok()
+    }
+
+    /// A name whose checks are the caller's.
+    pub(crate) fn add_name(&self, parent: u32, name: &[u8], child: u32) {
+        self.add_dentry(parent, name, child);
+    }
+
+    /// Ends what [`Index::reserve_slots`] began.
+    pub(crate) fn free_unused_slots(&mut self) {
+        for slot in (ROOT.slot() + 1..self.window().u32(header::INODE_HIGH)).rev() {
+            if !self.has_slot(slot) {
+                self.free_slot(slot, 0);
+            }
+        }
     }
 }

@@ -5,6 +5,7 @@ mod load;
 mod ops;
 mod query;
 mod rename;
+mod restore;
 
 use crate::layout::{
     self, DENTRY_LEN, HEADER_LEN, INODE_LEN, LAYOUT_VERSION, MAGIC, PATH_FIELD_MAX, dentry, header, inode,
@@ -200,10 +201,34 @@ impl Index {
         Ok(())
     }
 
+    /// Tells readers that this index is not up to date any more.
+    pub fn retire_self(&self) {
+        self.window().set_u32(header::RETIRED, 1);
+    }
+
     /// Publishes a generation with room for more, then marks the present one retired. Vnode numbers stay.
     pub fn grow(&mut self) -> io::Result<()> {
-        let old = self.window();
         let grown = self.grown()?;
+        self.replace(grown)
+    }
+
+    /// The same, until there are so many slots, and room for so many more names with so much text.
+    pub(crate) fn grow_for(&mut self, slots: u32, names: usize, text_len: usize) -> io::Result<()> {
+        let window = self.window();
+        let full = || io::Error::from_raw_os_error(libc_errno::ENOSPC);
+        let names = u32::try_from(names).map_err(|_| full())?;
+        let dentries = window.u32(header::DENTRY_HIGH).checked_add(names).ok_or_else(full)?;
+        let arena_len = window.u64(header::ARENA_HIGH) + text_len as u64 + 16;
+        let has = [header::INODE_CAPACITY, header::DENTRY_CAPACITY].map(|field| window.u32(field));
+        if slots <= has[0] && dentries <= has[1] && arena_len <= window.u64(header::ARENA_CAPACITY) {
+            return Ok(());
+        }
+        let grown = self.grown_to(Capacity { inodes: slots, dentries, arena_len })?;
+        self.replace(grown)
+    }
+
+    fn replace(&mut self, grown: Index) -> io::Result<()> {
+        let old = self.window();
         grown.publish()?;
         old.set_u32(header::RETIRED, 1);
         *self = grown;
@@ -212,8 +237,12 @@ impl Index {
 
     /// A copy of this index with room for more, not yet published.
     pub(crate) fn grown(&self) -> io::Result<Index> {
+        self.grown_to(Capacity { inodes: 0, dentries: 0, arena_len: 0 })
+    }
+
+    fn grown_to(&self, least: Capacity) -> io::Result<Index> {
         let old = self.window();
-        let capacity = self.next_capacity(old)?;
+        let capacity = self.next_capacity(old, least)?;
         let mapping = allocate(&self.path, capacity)?;
         let new = mapping.window();
         for at in (header::VIEW..HEADER_LEN).step_by(8) {
@@ -238,8 +267,9 @@ impl Index {
         Ok(grown)
     }
 
-    /// Doubles whatever is more than half full; an arena full of dead names only needs the copy.
-    fn next_capacity(&self, window: Window) -> io::Result<Capacity> {
+    /// Doubles whatever is more than half full, at least to twice `least`; an arena full of dead names only needs the
+    /// copy.
+    fn next_capacity(&self, window: Window, least: Capacity) -> io::Result<Capacity> {
         let double = |high: u32, capacity: u32| {
             if high > capacity / 2 { capacity.saturating_mul(2) } else { capacity }
         };
@@ -248,6 +278,9 @@ impl Index {
         let live = window.u64(header::ARENA_HIGH) - window.u64(header::ARENA_DEAD);
         let arena = window.u64(header::ARENA_CAPACITY);
         let arena_len = if live > arena / 2 { arena * 2 } else { arena };
+        let inodes = inodes.max(least.inodes.saturating_mul(2));
+        let dentries = dentries.max(least.dentries.saturating_mul(2));
+        let arena_len = arena_len.max(least.arena_len * 2).next_multiple_of(8);
         if inodes > CAPACITY_MAX || dentries > CAPACITY_MAX {
             return Err(io::Error::from_raw_os_error(libc_errno::ENOSPC));
         }

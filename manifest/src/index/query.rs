@@ -1,7 +1,7 @@
 //! What the writer itself asks of its index; no retries needed, as it is the only writer.
 
 use super::{Attr, Index};
-use crate::layout::header;
+use crate::layout::{dentry, header};
 use crate::types::{ROOT, S_IFBLK, S_IFCHR, S_IFLNK, S_IFMT, VnodeNo};
 
 impl Index {
@@ -86,6 +86,30 @@ impl Index {
                 each(vnode);
             }
         }
+    }
+
+    /// Calls `each` with the slots of parent and child of every name, in no order.
+    pub(crate) fn each_dentry(&self, each: &mut dyn FnMut(u32, u32)) {
+        let window = self.window();
+        for number in 1..window.u32(header::DENTRY_HIGH) {
+            let parent = window.u32(self.reader.dentry_field(number, dentry::PARENT));
+            if parent != 0 {
+                each(parent, self.reader.child(number));
+            }
+        }
+    }
+
+    /// The directory that holds the name under which a slot was last linked.
+    pub(crate) fn parent_slot(&self, slot: u32) -> Option<u32> {
+        if slot == ROOT.slot() || self.reader.vnode(slot).0 == 0 {
+            return None;
+        }
+        self.reader.naming_dentry(slot).map(|(parent, _)| parent)
+    }
+
+    /// Slots below this were in use at some time.
+    pub(crate) fn slots(&self) -> u32 {
+        self.window().u32(header::INODE_HIGH)
     }
 
     /// First vnode with these sealed bytes.

@@ -1,0 +1,69 @@
+//! What differs between two trees: equal addresses are not looked into.
+
+use super::Address;
+use super::object::{Entry, TreeRoot, decode};
+use std::cmp::Ordering;
+use std::io;
+
+/// Where objects come from.
+pub type Fetch<'a> = &'a mut dyn FnMut(&Address) -> io::Result<Vec<u8>>;
+
+/// A name whose type, permissions or content differ; None: it is not there on that side.
+#[derive(Clone, Debug)]
+pub struct TreeChange {
+    /// Relative to the root.
+    pub path: Vec<u8>,
+    pub old: Option<Entry>,
+    pub new: Option<Entry>,
+}
+
+/// Everything that differs, a directory before what is in it. The roots themselves are not compared.
+///
+/// # Errors
+/// Those of `fetch`; `InvalidData` for objects that make no tree.
+pub fn diff(old: &TreeRoot, new: &TreeRoot, fetch: Fetch<'_>) -> io::Result<Vec<TreeChange>> {
+    let mut found = Vec::new();
+    let mut pairs = vec![(Vec::new(), old.entry.object, new.entry.object)];
+    while let Some((path, old, new)) = pairs.pop() {
+        if old == new {
+            continue;
+        }
+        let mut entries = |address: Option<Address>| match address {
+            Some(address) => decode(&fetch(&address)?),
+            None => Ok(Vec::new()),
+        };
+        let (old, new) = (entries(old)?, entries(new)?);
+        let (mut old, mut new) = (old.into_iter().peekable(), new.into_iter().peekable());
+        loop {
+            let order = match (old.peek(), new.peek()) {
+                (Some(old), Some(new)) => old.name.cmp(&new.name),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (None, None) => break,
+            };
+            let one = if order == Ordering::Greater { None } else { old.next() };
+            let two = if order == Ordering::Less { None } else { new.next() };
+            let name = one.as_ref().or(two.as_ref()).map_or(&[][..], |entry| &entry.name);
+            let path = if path.is_empty() { name.to_vec() } else { [&path, &b"/"[..], name].concat() };
+            let object = |entry: &Option<Entry>| entry.as_ref().and_then(|entry| entry.object);
+            let objects = (object(&one), object(&two));
+            let same = matches!((&one, &two), (Some(one), Some(two)) if looks_alike(one, two));
+            if !same {
+                found.push(TreeChange { path: path.clone(), old: one, new: two });
+            }
+            if objects.0 != objects.1 {
+                pairs.push((path, objects.0, objects.1));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Same type, permissions, content and extended attributes; of directories the entries are another matter.
+fn looks_alike(one: &Entry, two: &Entry) -> bool {
+    one.attr.mode == two.attr.mode
+        && one.attr.content == two.attr.content
+        && one.target == two.target
+        && one.attr.rdev == two.attr.rdev
+        && one.xattrs == two.xattrs
+}
