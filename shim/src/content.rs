@@ -94,9 +94,13 @@ pub fn open_readable(attr: &Attr, flags: c_int) -> Result<c_int, Errno> {
         }
         (_, Content::Sealed(hash)) => {
             view::hot_path_into(&hash, attr.vnode, &mut path)?;
-            // The blob's owner is the daemon's user, whatever the vnode's is: O_NOATIME could be refused.
-            let flags = flags & !NOT_FOR_REAL & !libc::O_NOATIME;
-            let fd = match raw::open(path.as_c_str(), flags) {
+            let flags = flags & !NOT_FOR_REAL;
+            let opened = match raw::open(path.as_c_str(), flags) {
+                // The blob's owner is the daemon's user, whatever the vnode's is.
+                Err(libc::EPERM) => raw::open(path.as_c_str(), flags & !libc::O_NOATIME),
+                opened => opened,
+            };
+            let fd = match opened {
                 Err(libc::ENOENT) => match materialise(attr.vnode, flags & libc::O_CLOEXEC != 0)? {
                     Some(fd) => return Ok(fd),
                     None => raw::open(path.as_c_str(), flags)

@@ -18,12 +18,12 @@ macro_rules! symbols {
         pub enum Symbol { $($name),* }
         /// The names in order, each ended by a NUL: one string, so that it needs no relocations.
         const NAMES: &str = concat!($(stringify!($name), "\0"),*);
-        const COUNT: usize = [$(Symbol::$name),*].len();
+        const COUNT: usize = [$(stringify!($name)),*].len();
     };
 }
 
 symbols! {
-    open open64 __open_2 __open64_2 openat openat64 __openat_2 __openat64_2 openat2 creat creat64
+    open open64 __open_2 __open64_2 openat openat64 __openat_2 __openat64_2 creat creat64
     fopen fopen64 freopen freopen64 fdopen fclose fileno tmpfile tmpfile64
     mkstemp mkstemp64 mkostemp mkostemp64 mkstemps mkstemps64 mkostemps mkostemps64 mkdtemp mktemp
     tempnam tmpnam tmpnam_r
@@ -31,7 +31,7 @@ symbols! {
     stat stat64 lstat lstat64 fstat fstat64 fstatat fstatat64 statx
     __xstat __xstat64 __lxstat __lxstat64 __fxstat __fxstat64 __fxstatat __fxstatat64
     access faccessat euidaccess eaccess
-    statfs statfs64 fstatfs fstatfs64 statvfs statvfs64 fstatvfs fstatvfs64 pathconf
+    statfs statfs64 statvfs statvfs64 pathconf
     opendir fdopendir readdir readdir64 readdir_r readdir64_r closedir rewinddir seekdir telldir dirfd
     getdents64
     scandir scandir64 scandirat scandirat64 glob glob64 ftw ftw64 nftw nftw64
@@ -45,18 +45,18 @@ symbols! {
     utime utimes lutimes futimes futimesat utimensat futimens
     chmod fchmod lchmod fchmodat chown lchown fchown fchownat
     fsync fdatasync sync syncfs
-    truncate truncate64 ftruncate ftruncate64
+    truncate truncate64
     getxattr lgetxattr fgetxattr setxattr lsetxattr fsetxattr listxattr llistxattr flistxattr
     removexattr lremovexattr fremovexattr
     execve execveat fexecve execv execvp execvpe posix_spawn posix_spawnp
     posix_spawn_file_actions_addopen posix_spawn_file_actions_addchdir_np
     posix_spawn_file_actions_addfchdir_np posix_spawn_file_actions_destroy setenv
-    system popen pclose wordexp wordfree dlopen dlmopen dladdr dladdr1 dl_iterate_phdr chroot umask
+    system popen pclose wordexp wordfree dlopen dlmopen dladdr dladdr1 dl_iterate_phdr chroot
     bind connect sendto sendmsg sendmmsg getsockname getpeername accept accept4
     recvfrom __recvfrom_chk recvmsg recvmmsg inotify_add_watch syscall
     setuid seteuid setreuid setresuid
     sigaction __sigaction signal bsd_signal ssignal sigprocmask pthread_sigmask getauxval
-    malloc free realloc qsort strdup
+    qsort
 }
 
 /// A name in [`NAMES`] and its hash, found at compile time.

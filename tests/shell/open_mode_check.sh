@@ -73,7 +73,17 @@ modes_of_directories() {
     expect 0 unlink d/f
 }
 
+flags_of_fds() {
+    is "$(/usr/bin/python3 -c 'if True:
+        import fcntl, os
+        for name in "tool", "made":
+            fd = os.open(name, os.O_RDONLY | os.O_NOATIME | (os.O_CREAT if name == "made" else 0))
+            print(bool(fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_NOATIME))')" "True
+True" 'an fd opened with O_NOATIME says so'
+}
+
 checks() {
+    flags_of_fds
     modes_of_files
     modes_of_directories
 }

@@ -117,8 +117,12 @@ fn open_existing(inside: &Inside, attr: &Attr, flags: c_int) -> Result<c_int, Er
     if writes {
         want |= WRITE;
     }
-    if !attr.may(&Creds::effective(), want) {
+    let creds = Creds::effective();
+    if !attr.may(&creds, want) {
         return Err(libc::EACCES);
+    }
+    if flags & libc::O_NOATIME != 0 && !creds.is_root() && creds.uid() != attr.uid {
+        return Err(libc::EPERM);
     }
     match attr.kind() {
         libc::S_IFREG if writes => {

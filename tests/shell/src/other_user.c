@@ -70,6 +70,7 @@ int main(int argc, char **argv)
     OK(reads("written", "now"), "it is read");
     FAILS(EACCES, open("written", O_WRONLY), "it is root's to write");
     FAILS(EACCES, open("secret", O_RDONLY), "root's secret");
+    FAILS(EPERM, open("old", O_RDONLY | O_NOATIME), "O_NOATIME of root's file");
     FAILS(EACCES, open("root/file", O_WRONLY | O_CREAT, 0644), "a file in root's directory");
     FAILS(EPERM, chmod("written", 0666), "chmod of root's file");
     FAILS(EPERM, chown("written", NOBODY, NOBODY), "chown of root's file");
