@@ -7,6 +7,7 @@
 
 mod builds;
 mod calls;
+mod forks;
 mod large;
 mod machine;
 mod memory;
@@ -31,7 +32,7 @@ struct Args {
     /// Pairs of runs for each number
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pairs: u32,
-    /// Only these groups of measurements: calls, names, large, builds, trees, memory, store
+    /// Only these groups of measurements: calls, names, large, builds, trees, forks, memory, store
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Also write machine and rows as JSON
@@ -44,12 +45,13 @@ struct Args {
 
 type Group = (&'static str, fn(&Playground, u32) -> Result<Vec<Row>>);
 
-const GROUPS: [Group; 7] = [
+const GROUPS: [Group; 8] = [
     ("calls", calls::measure),
     ("names", names::measure),
     ("large", large::measure),
     ("builds", builds::measure),
     ("trees", trees::measure),
+    ("forks", forks::measure),
     ("memory", memory::measure),
     ("store", store::measure),
 ];

@@ -40,6 +40,11 @@ impl Row {
         Row { what, unit, against: "native", target, relation: Relation::Ratio, native, vrift }
     }
 
+    /// Nothing was measured.
+    pub fn is_empty(&self) -> bool {
+        self.vrift.is_empty()
+    }
+
     pub fn against(self, against: &'static str) -> Self {
         Row { against, ..self }
     }

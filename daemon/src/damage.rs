@@ -1,6 +1,7 @@
 //! Blobs whose bytes have gone bad: which paths they belong to, and where the right bytes still are.
 
 use crate::namespace::{Namespaces, Workspace};
+use crate::snapshots::kept;
 use crate::walk::os;
 use statefs_journal::{BlobHash, Store};
 use std::collections::HashMap;
@@ -27,17 +28,25 @@ struct Owner {
     real: PathBuf,
 }
 
-fn owners(spaces: &Namespaces, hash: &BlobHash) -> Vec<Owner> {
+fn owners(store: &Store, spaces: &Namespaces, hash: &BlobHash) -> Vec<Owner> {
     let mut found = Vec::new();
+    let real =
+        |view: &[u8], path: &[u8]| Path::new(os(view)).join(os(path.strip_prefix(b"/").unwrap_or(path)));
     for workspace in spaces.workspaces.values() {
         workspace.index.vnodes(&mut |vnode| {
             if found.len() < PATHS_MAX && workspace.sealed_hash(vnode) == Some(hash.0) {
                 let path = workspace.index.path_of(vnode).unwrap_or_default();
-                let real = Path::new(os(&workspace.view)).join(os(path.strip_prefix(b"/").unwrap_or(&path)));
+                let real = real(&workspace.view, &path);
                 found.push(Owner { workspace: workspace.name.clone(), path, real });
             }
         });
     }
+    kept::each(store, spaces, &mut |kept| {
+        if found.len() < PATHS_MAX && kept.hash == *hash {
+            let real = real(kept.view, kept.path);
+            found.push(Owner { workspace: kept.owner.into(), path: kept.path.to_vec(), real });
+        }
+    });
     found
 }
 
@@ -62,7 +71,7 @@ fn file_with(path: &Path, hash: &BlobHash, len_bytes: u64) -> Option<File> {
 
 /// Names a damaged blob's paths; with `heals`, puts it back from the hot tier or a real file that has its bytes.
 pub fn judge(store: &Store, home: &Path, spaces: &Namespaces, hash: &BlobHash, heals: bool) -> Flaw {
-    let owners = owners(spaces, hash);
+    let owners = owners(store, spaces, hash);
     let len_bytes = store.blob_len(hash).unwrap_or(0);
     let hot = hot_path(home, hash);
     let sources = std::iter::once(&hot).chain(owners.iter().map(|owner| &owner.real));
@@ -110,6 +119,14 @@ pub fn missing(store: &Store, home: &Path, spaces: &Namespaces) -> Vec<Flaw> {
             check(BlobHash(base), b" what it took in last".to_vec());
         }
     }
+    kept::each(store, spaces, &mut |kept| {
+        if !store.has_blob(&kept.hash) && !hot_path(home, &kept.hash).exists() {
+            let paths = missing.entry(kept.hash).or_default();
+            if paths.len() < PATHS_MAX {
+                paths.push(PathBytes([kept.owner.as_bytes(), b":", kept.path].concat()));
+            }
+        }
+    });
     let flaw = |(hash, paths): (BlobHash, Vec<PathBytes>)| Flaw {
         what: format!("content {hash} is not there"),
         remedy: None,

@@ -1,6 +1,7 @@
 //! `vriftd --fsck`: a look at a store that no daemon serves. Prints one JSON document.
 
 use crate::folders::Folders;
+use crate::record::Record;
 use crate::{damage, recover};
 use anyhow::{Context, Result};
 use statefs_journal::device::OverlayDevice;
@@ -9,7 +10,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
-use vrift_protocol::admin::{Checked, Flaw};
+use vrift_protocol::admin::{Checked, Flaw, PathBytes};
 use vrift_protocol::names;
 
 /// Checks everything, with `repairs` also mends what can be mended. Without it nothing is changed.
@@ -76,6 +77,18 @@ fn check_content(
         }
     }
     checked.flaws.extend(damage::missing(&store, &folders.home, &spaces));
+    for (id, (name, why)) in &spaces.unreadable {
+        if repairs {
+            let (kind, payload) = Record::Remove { workspace: *id }.encode();
+            store.append(kind, &payload)?;
+        }
+        checked.flaws.push(Flaw {
+            what: format!("the tree of workspace '{name}' cannot be read: {why}"),
+            remedy: Some("the workspace is given up".into()),
+            repaired: repairs,
+            paths: vec![PathBytes(format!("{name}:").into_bytes())],
+        });
+    }
     if repairs {
         store.sync()?;
     }

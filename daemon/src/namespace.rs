@@ -21,6 +21,8 @@ pub struct Namespaces {
     pub snapshots: BTreeMap<(u32, u32), Arc<Snapshot>>,
     /// Trees that records since the last checkpoint begin with: a restart reads them again.
     pub journal_roots: Vec<Address>,
+    /// Workspaces whose tree cannot be read, and why.
+    pub unreadable: BTreeMap<u32, (String, String)>,
     /// Only while the journal is read.
     pub deferred: BTreeMap<u32, Deferred>,
     pub answers: Answers,

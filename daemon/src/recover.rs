@@ -64,8 +64,7 @@ pub fn replay_store(device: Arc<dyn BlockDevice>, folders: &Folders) -> Result<(
         }
         Ok(())
     })?;
-    crate::snapshots::load_all(&store, &mut spaces, &places)
-        .map_err(|error| StoreError::Client(error.to_string()))?;
+    crate::snapshots::load_all(&store, &mut spaces, &places);
     // An ingest that did not come to its end never happened.
     spaces.workspaces.retain(|_, workspace| workspace.base.is_some());
     Ok((Arc::new(store), spaces))

@@ -73,6 +73,12 @@ fn start(args: &Args, home: &Path, ready: &Ready) -> Result<(Arc<Daemon>, Server
 
     let config = crate::config::read(&folders.home)?;
     let (store, mut spaces) = recover::open_store(&folders)?;
+    if let Some((name, why)) = spaces.unreadable.values().next() {
+        // A checkpoint would forget what the journal has of it.
+        return Err(anyhow!(
+            "the tree of workspace '{name}' cannot be read: {why}\nvrift fsck tells more; vrift fsck --repair gives up the workspace if nothing has the bytes"
+        ));
+    }
     store.set_compression(config.store.level());
     let cas = Cas::open(&folders.home, Arc::clone(&store)).context("cannot open the content folders")?;
     recover::take_over(&folders, &store, &cas, &mut spaces)?;

@@ -4,7 +4,7 @@
 REAL_HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 . "$REAL_HERE/own.sh"
 REAL_TARBALLS='lua zlib popt'
-REAL_PROJECTS="$REAL_TARBALLS cmake meson cargo python npm debian go git tools editors compilers"
+REAL_PROJECTS="$REAL_TARBALLS cmake meson cargo python npm debian go git tools editors compilers forks"
 REAL_SRC=${REAL_SRC:-$REAL_HERE/../../target/real-src}
 
 # project NAME sets

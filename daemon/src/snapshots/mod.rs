@@ -3,6 +3,7 @@
 pub mod compare;
 mod fork;
 pub mod inside;
+pub mod kept;
 pub mod model;
 pub mod nodes;
 mod objects;

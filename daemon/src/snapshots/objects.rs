@@ -52,27 +52,33 @@ pub struct Marked(HashSet<Address>);
 /// # Errors
 /// An object that cannot be read: then nobody knows what it refers to.
 pub fn mark(daemon: &Daemon, marked: &mut Marked, live: &mut HashSet<BlobHash>) -> io::Result<()> {
-    let mut due: Vec<Address> = {
+    let mut due: Vec<(String, Address)> = {
         let spaces = daemon.spaces();
         let cached = spaces.workspaces.values().flat_map(|workspace: &Workspace| workspace.tree.addresses());
         live.extend(cached.map(|address| BlobHash(*address)));
         live.extend(spaces.asleep.values().map(|asleep| BlobHash(asleep.base)));
-        let roots = spaces.snapshots.values().map(|snapshot| snapshot.root.address());
-        let roots = roots.chain(spaces.journal_roots.iter().copied());
-        roots.chain(spaces.asleep.values().map(|asleep| asleep.root.address())).collect()
+        let snapshots = spaces.snapshots.values().map(|it| {
+            (format!("{}@{}", spaces.name_of(it.workspace).unwrap_or_default(), it.number), it.root.address())
+        });
+        let asleep = spaces.asleep.values().map(|it| (it.name.clone(), it.root.address()));
+        let journal = spaces.journal_roots.iter().map(|root| ("the journal".to_string(), *root));
+        snapshots.chain(asleep).chain(journal).collect()
     };
-    while let Some(address) = due.pop() {
+    while let Some((owner, address)) = due.pop() {
         if !marked.0.insert(address) {
             continue;
         }
         live.insert(BlobHash(address));
-        visit(&fetch(&daemon.store, &address)?, &mut |entry| {
-            due.extend(entry.object);
-            if let vrift_manifest::Content::Sealed(hash) = entry.attr.content {
-                live.insert(BlobHash(hash));
-            }
-            Ok(())
-        })?;
+        let read = fetch(&daemon.store, &address).and_then(|object| {
+            visit(&object, &mut |entry| {
+                due.extend(entry.object.map(|object| (owner.clone(), object)));
+                if let vrift_manifest::Content::Sealed(hash) = entry.attr.content {
+                    live.insert(BlobHash(hash));
+                }
+                Ok(())
+            })
+        });
+        read.map_err(|error| io::Error::other(format!("a directory of {owner} cannot be read: {error}")))?;
     }
     Ok(())
 }

@@ -36,14 +36,12 @@ pub fn rollback(daemon: &Daemon, id: u32, snapshot: Option<&str>) -> Result<Roll
     let time_ns = daemon.clock.now_ns();
     let message = format!("before the rollback to {}", to.number);
     let before = with_root(daemon, id, &mut |spaces, root| {
-        if root.address() == to.root.address() {
+        if root.entry == to.root.entry {
             return Ok(None);
         }
         let number = spaces.last_snapshot(id) + 1;
         let message = message.clone();
         let before = Arc::new(Snapshot { workspace: id, number, time_ns, message, root });
-        daemon.log(spaces, &[Record::Snapshot((*before).clone())])?;
-        spaces.keep(Arc::clone(&before));
         restore(daemon, spaces, id, &before, &to)?;
         Ok(Some(before))
     });
@@ -57,7 +55,7 @@ fn restore(
     daemon: &Daemon,
     spaces: &mut Namespaces,
     id: u32,
-    before: &Snapshot,
+    before: &Arc<Snapshot>,
     to: &Snapshot,
 ) -> Result<(), Errno> {
     let mut fetch = |address: &Address| fetch(&daemon.store, address);
@@ -68,7 +66,10 @@ fn restore(
     let mut root = to.root.clone();
     // No number that was given out since may mean something else than what it meant then.
     root.generation_floor = root.generation_floor.max(before.root.generation_floor);
-    daemon.log(spaces, &[Record::Rollback { workspace: id, snapshot: to.number, root }])?;
+    let records =
+        [Record::Snapshot((**before).clone()), Record::Rollback { workspace: id, snapshot: to.number, root }];
+    daemon.log(spaces, &records)?;
+    spaces.keep(Arc::clone(before));
     spaces.journal_roots.push(to.root.address());
     let workspace = spaces.workspaces.get_mut(&id).ok_or(Errno::ESTALE)?;
     let restored = match workspace.index.restore(&plan, &mut workspace.tree) {

@@ -1,6 +1,6 @@
 //! From a root to a workspace that processes can be in, when somebody first enters it.
 
-use super::model::Asleep;
+use super::model::{Asleep, Deferred};
 use super::objects::fetch;
 use crate::daemon::Daemon;
 use crate::namespace::{Namespaces, Places, Workspace, errno_of};
@@ -75,33 +75,44 @@ pub fn load(store: &Store, asleep: &Asleep, home: &Path, path: &Path) -> io::Res
     })
 }
 
-/// After the journal was read: what followed on a root is applied; what processes had mapped is there again.
-pub fn load_all(store: &Store, spaces: &mut Namespaces, places: &dyn Places) -> io::Result<()> {
+/// After the journal was read: what followed on a root is applied; what processes had mapped is there again. What cannot
+/// be read is noted as such.
+pub fn load_all(store: &Store, spaces: &mut Namespaces, places: &dyn Places) {
     for (id, deferred) in std::mem::take(&mut spaces.deferred) {
-        let path = places.index_path(id);
-        let was_mapped = places.published_path(id).exists();
-        if deferred.changes.is_empty() && !was_mapped {
+        if deferred.changes.is_empty() && !places.published_path(id).exists() {
             spaces.asleep.insert(id, deferred.asleep);
-            continue;
+        } else if let Err(error) = load_deferred(store, spaces, &deferred, places) {
+            spaces.unreadable.insert(id, (deferred.asleep.name, error.to_string()));
         }
-        let mut workspace = load(store, &deferred.asleep, places.home(), &path)?;
-        for (origin, kind, payload) in &deferred.changes {
-            let record = Record::decode(*kind, payload).map_err(io::Error::other)?;
-            if let Record::Change { change, .. } = record
-                && let Ok(applied) = workspace.apply(&change)
-            {
-                spaces.note_answer(*origin, &change, &applied);
-            }
-        }
-        spaces.workspaces.insert(id, workspace);
     }
     let mapped: Vec<u32> =
         spaces.asleep.keys().copied().filter(|id| places.published_path(*id).exists()).collect();
     for id in mapped {
         let Some(asleep) = spaces.asleep.get(&id) else { continue };
-        let workspace = load(store, asleep, places.home(), &places.index_path(id))?;
-        spaces.asleep.remove(&id);
-        spaces.workspaces.insert(id, workspace);
+        // One that cannot be read is found to be so by who enters it.
+        if let Ok(workspace) = load(store, asleep, places.home(), &places.index_path(id)) {
+            spaces.asleep.remove(&id);
+            spaces.workspaces.insert(id, workspace);
+        }
     }
+}
+
+fn load_deferred(
+    store: &Store,
+    spaces: &mut Namespaces,
+    deferred: &Deferred,
+    places: &dyn Places,
+) -> io::Result<()> {
+    let id = deferred.asleep.id;
+    let mut workspace = load(store, &deferred.asleep, places.home(), &places.index_path(id))?;
+    for (origin, kind, payload) in &deferred.changes {
+        let record = Record::decode(*kind, payload).map_err(io::Error::other)?;
+        if let Record::Change { change, .. } = record
+            && let Ok(applied) = workspace.apply(&change)
+        {
+            spaces.note_answer(*origin, &change, &applied);
+        }
+    }
+    spaces.workspaces.insert(id, workspace);
     Ok(())
 }
