@@ -35,14 +35,22 @@ fn many_files(playground: &Playground, pairs: u32, large: &Path) -> Result<Vec<R
     let list = list.to_str().context("the working folder's name is no text")?;
     let mut stat = Row::new("stat of 100,000 paths in random order, each", "us", "at most 0.4");
     let mut open = Row::new("16 threads opening and closing 100,000 files, each", "us", "as native");
+    let mut alone = Row::new("one thread opening and closing 100,000 files, each", "us", "-");
+    let mut scaling = Row::new("time of an open with 16 threads to that with one", "", "as native");
     let mut find = Row::new("find over 100,000 files", "s", "at most 0.8");
     let mut du = Row::new("du over 100,000 files", "s", "at most 0.8");
     for _ in 0..pairs {
-        for (row, args) in [(&mut stat, vec!["stat", list]), (&mut open, vec!["open", list, THREADS])] {
+        for (row, args) in [
+            (&mut stat, vec!["stat", list]),
+            (&mut alone, vec!["open", list, "1"]),
+            (&mut open, vec!["open", list, THREADS]),
+        ] {
             let plain = run(&mut native(&project, large, &args))?;
             let viewed = run(&mut playground.in_view(&project, large, &args))?;
             row.push(nanoseconds(&plain)? / 1e3, nanoseconds(&viewed)? / 1e3);
         }
+        let last = |series: &[f64]| series.last().copied().unwrap_or(f64::NAN);
+        scaling.push(last(&open.native) / last(&alone.native), last(&open.vrift) / last(&alone.vrift));
         // The start of the run is no part of it: `time` inside the view would be; so each goes over the tree often.
         for (row, script) in [
             (&mut find, "for i in 1 2 3 4 5; do find . -newer /nowhere 2>/dev/null; find . -size +1k; done"),
@@ -54,7 +62,7 @@ fn many_files(playground: &Playground, pairs: u32, large: &Path) -> Result<Vec<R
             row.push(plain.wall_s, viewed.wall_s);
         }
     }
-    Ok(vec![stat, open, find, du])
+    Ok(vec![stat, alone, open, scaling, find, du])
 }
 
 fn listing(playground: &Playground, pairs: u32, large: &Path) -> Result<Row> {

@@ -20,6 +20,8 @@ use vrift_manifest::{Content, SetAttr, VnodeNo};
 /// A file that was closed is sealed after this time without another close: a linker or archiver that opens
 /// the same file again soon does not pay for a copy.
 const IDLE: Duration = Duration::from_millis(200);
+/// After a message, others are waited for this long: being woken for each file that a client closes costs the client time.
+const GATHER: Duration = Duration::from_millis(10);
 /// Without inotify, all staged files are tried this often.
 const SWEEP: Duration = Duration::from_secs(1);
 /// A file that could not be sealed for lack of space or an I/O error is tried again after this time.
@@ -227,7 +229,11 @@ fn wait(daemon: &Daemon, next: Option<Instant>) {
         Some(inotify) => {
             let timeout = left
                 .map_or(PollTimeout::NONE, |left| PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX));
-            let _ = poll(&mut [PollFd::new(inotify.as_fd(), PollFlags::POLLIN)], timeout);
+            if poll(&mut [PollFd::new(inotify.as_fd(), PollFlags::POLLIN)], timeout)
+                .is_ok_and(|ready| ready > 0)
+            {
+                std::thread::sleep(GATHER);
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::view;
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicU64, Ordering};
 use vrift_manifest::VnodeNo;
+use vrift_protocol::names;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum FdKind {
@@ -27,7 +28,12 @@ struct Entry {
     vnode: AtomicU64,
     /// The kernel's inode of the fd; 0: not seen yet.
     inode: AtomicU64,
+    /// The round of [`ROUND`] in which the kernel said that it is this directory; see [`identify_dir`].
+    seen: AtomicU64,
 }
+
+/// Raised when many fds are closed at a time.
+static ROUND: AtomicU64 = AtomicU64::new(1);
 
 pub struct Table([Entry; TABLE_LEN]);
 
@@ -46,6 +52,7 @@ pub fn opened(fd: c_int, vnode: VnodeNo) {
         return forget(fd);
     }
     if let Some(entry) = entry(fd) {
+        entry.seen.store(0, Ordering::Relaxed);
         entry.inode.store(0, Ordering::Relaxed);
         entry.vnode.store(vnode.0, Ordering::Relaxed);
     }
@@ -61,13 +68,20 @@ pub fn forget(fd: c_int) {
     if let Some(entry) = existing_entry(fd)
         && entry.vnode.load(Ordering::Relaxed) != 0
     {
+        entry.seen.store(0, Ordering::Relaxed);
         entry.vnode.store(0, Ordering::Relaxed);
     }
+}
+
+/// Before many fds are closed.
+pub fn doubt_all() {
+    ROUND.fetch_add(1, Ordering::Relaxed);
 }
 
 /// After dup(2) and its kin.
 pub fn copied(from: c_int, to: c_int) {
     if let (Some(from), Some(to)) = (existing_entry(from), existing_entry(to)) {
+        to.seen.store(0, Ordering::Relaxed);
         to.inode.store(from.inode.load(Ordering::Relaxed), Ordering::Relaxed);
         to.vnode.store(from.vnode.load(Ordering::Relaxed), Ordering::Relaxed);
     }
@@ -84,10 +98,36 @@ pub fn identify(fd: c_int) -> FdKind {
     }
 }
 
+/// As [`identify`], for the directory that a path is relative to. Tools that walk trees give the same one for each name
+/// in it, so the kernel is asked once: until the fd is closed, replaced or opened anew by a call of the C library.
+pub fn identify_dir(fd: c_int) -> FdKind {
+    let round = ROUND.load(Ordering::Relaxed);
+    if let Some(entry) = existing_entry(fd)
+        && entry.seen.load(Ordering::Relaxed) == round
+    {
+        return FdKind::View(VnodeNo(entry.vnode.load(Ordering::Relaxed)));
+    }
+    if !init::in_view() || fd < 0 {
+        return FdKind::Outside;
+    }
+    let Ok(stat) = raw::fstat(fd) else { return FdKind::Outside };
+    let kind = identify_with(fd, &stat);
+    // A child that shares memory has fds of its own: what it sees is not its parent's.
+    if matches!(kind, FdKind::View(_))
+        && stat.st_mode & libc::S_IFMT == libc::S_IFDIR
+        && !crate::request::shares_memory()
+        && let Some(entry) = existing_entry(fd)
+    {
+        entry.seen.store(round, Ordering::Relaxed);
+    }
+    kind
+}
+
 /// As [`identify`], when the kernel's stat of the fd is known already.
 pub fn identify_with(fd: c_int, stat: &libc::stat) -> FdKind {
     if !matches!(stat.st_mode & libc::S_IFMT, libc::S_IFREG | libc::S_IFDIR | libc::S_IFIFO | libc::S_IFLNK)
-        || stat.st_dev != view::home_device()
+        // As long as the index is not mapped, a look at the fd's name is cheaper than the state folder's device.
+        || view::is_mapped() && stat.st_dev != view::home_device()
     {
         return FdKind::Outside;
     }
@@ -135,16 +175,26 @@ fn from_name(fd: c_int) -> Result<FdKind, Errno> {
     Ok(vnode_of_real_path(path)?.map_or(FdKind::Outside, FdKind::View))
 }
 
+/// Whether a path has a folder of this name in it: others need no look at the index.
+fn has_folder(path: &[u8], name: &str) -> bool {
+    let is_it = |part: &[u8]| part == name.as_bytes();
+    path.split(|byte| *byte == b'/').any(is_it)
+}
+
 /// The vnode that a real path below the state folder stands for: a mirror folder or an exec link in it, a
 /// staging file, or a vnode's name of a sealed blob.
 pub fn vnode_of_real_path(path: &[u8]) -> Result<Option<VnodeNo>, Errno> {
     if let Some(vnode) = mirror_vnode(path)? {
         return Ok(Some(vnode));
     }
-    if let Some(name) = path.strip_prefix(view::staging_prefix()?.as_bytes()) {
+    if has_folder(path, names::STAGING_DIR)
+        && let Some(name) = path.strip_prefix(view::staging_prefix()?.as_bytes())
+    {
         return Ok(parse_hex16(name).map(VnodeNo));
     }
-    if let Some(name) = path.strip_prefix(view::hot_prefix()?.as_bytes()) {
+    if has_folder(path, names::HOT_DIR)
+        && let Some(name) = path.strip_prefix(view::hot_prefix()?.as_bytes())
+    {
         // HH/HASH.VNODE
         return Ok(name.get(3 + 64 + 1..).and_then(parse_hex16).map(VnodeNo));
     }
@@ -153,6 +203,9 @@ pub fn vnode_of_real_path(path: &[u8]) -> Result<Option<VnodeNo>, Errno> {
 
 /// The vnode of a mirror folder, or of an exec link in one.
 pub fn mirror_vnode(path: &[u8]) -> Result<Option<VnodeNo>, Errno> {
+    if !has_folder(path, names::MIRROR_DIR) {
+        return Ok(None);
+    }
     let prefix = view::mirror_prefix()?;
     let Some(rest) = path.strip_prefix(prefix.as_bytes()) else { return Ok(None) };
     let Some(dir) = rest.get(..16).and_then(parse_hex16).map(VnodeNo) else { return Ok(None) };

@@ -309,7 +309,7 @@ fn start_of(dirfd: c_int, path: &[u8], joined: &mut PathText) -> Result<Start, E
         if let Cwd::View(vnode) = cwd::current()? {
             return Ok(Start::At(vnode));
         }
-    } else if let FdKind::View(vnode) = fds::identify(dirfd) {
+    } else if let FdKind::View(vnode) = fds::identify_dir(dirfd) {
         return Ok(Start::At(vnode));
     }
     from_outside(dirfd, path, joined, view)

@@ -54,6 +54,11 @@ pub fn index() -> Result<&'static Reader, Errno> {
     remap()
 }
 
+/// Whether this process has looked at the index.
+pub fn is_mapped() -> bool {
+    !CURRENT.load(Ordering::Acquire).is_null()
+}
+
 /// Runs `look` on one consistent state of the index, over daemon restarts and growth.
 pub fn read<T>(mut look: impl FnMut(&Reader) -> T) -> Result<T, Errno> {
     let mut deadline_ns = 0;

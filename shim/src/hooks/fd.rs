@@ -21,6 +21,7 @@ hook! {
 hook! {
     /// close_range(2), around this library's own fds.
     fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
+        fds::doubt_all();
         let mut first = first;
         while let Some(own) = c_int::try_from(first).ok().and_then(request::next_own).map(|fd| fd as c_uint)
             && own <= last
@@ -43,6 +44,7 @@ hook! {
 
 hook! {
     fn closefrom(low: c_int) -> () {
+        fds::doubt_all();
         let mut low = low.max(0);
         while let Some(own) = request::next_own(low) {
             for each in low..own {

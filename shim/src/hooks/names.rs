@@ -42,9 +42,8 @@ pub fn done(request: Request<'_>) -> Result<c_int, Errno> {
 
 /// Whether the caller may take a name away from `parent`: write and search permission, and on a sticky
 /// directory the ownership of either.
-pub fn may_remove(parent: &Attr, target: &Attr) -> Result<(), Errno> {
-    let creds = Creds::effective();
-    if !parent.may(&creds, WRITE | SEARCH) {
+pub fn may_remove(creds: &Creds, parent: &Attr, target: &Attr) -> Result<(), Errno> {
+    if !parent.may(creds, WRITE | SEARCH) {
         return Err(libc::EACCES);
     }
     if parent.mode & S_ISVTX != 0 && !creds.is_root() && ![target.uid, parent.uid].contains(&creds.uid()) {
@@ -189,7 +188,7 @@ fn unlink_in(inside: &Inside) -> Result<c_int, Errno> {
         return Err(libc::EISDIR);
     }
     let target = inside.existing()?;
-    may_remove(&inside.parent, target)?;
+    may_remove(&Creds::effective(), &inside.parent, target)?;
     if target.is_dir() {
         return Err(libc::EISDIR);
     }
@@ -204,7 +203,7 @@ fn rmdir_in(inside: &Inside) -> Result<c_int, Errno> {
         _ => {}
     }
     let target = inside.existing()?;
-    may_remove(&inside.parent, target)?;
+    may_remove(&Creds::effective(), &inside.parent, target)?;
     if !target.is_dir() {
         return Err(libc::ENOTDIR);
     }

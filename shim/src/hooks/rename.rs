@@ -33,13 +33,14 @@ fn rename_in(from: &Inside, to: &Inside, flags: c_uint) -> Result<c_int, Errno> 
     if !source.is_dir() && (from.slash || to.slash && flags & libc::RENAME_EXCHANGE == 0) {
         return Err(libc::ENOTDIR);
     }
-    may_remove(&from.parent, source)?;
+    let creds = Creds::effective();
+    may_remove(&creds, &from.parent, source)?;
     match &to.target {
-        Some(target) => may_remove(&to.parent, target)?,
-        None if !to.parent.may(&Creds::effective(), WRITE | SEARCH) => return Err(libc::EACCES),
+        Some(target) => may_remove(&creds, &to.parent, target)?,
+        None if !to.parent.may(&creds, WRITE | SEARCH) => return Err(libc::EACCES),
         None => {}
     }
-    if source.is_dir() && from.parent.vnode != to.parent.vnode && !source.may(&Creds::effective(), WRITE) {
+    if source.is_dir() && from.parent.vnode != to.parent.vnode && !source.may(&creds, WRITE) {
         return Err(why_not_moved(from, to, source, flags));
     }
     let mut request = Request::new(Op::Rename);
