@@ -39,6 +39,8 @@ pub struct Row {
     pub held: Held,
     /// As st_blocks. Not in the table, which says what the size asks for.
     pub blocks: u64,
+    /// Those of users, of a file that was just read. Not in the table.
+    pub xattrs: Vec<crate::real_xattrs::Pair>,
 }
 
 impl Row {
@@ -154,6 +156,7 @@ impl Base {
                     _ => return Err(from.bad()),
                 },
                 blocks: size.div_ceil(4096) * 8,
+                xattrs: Vec::new(),
             });
         }
         from.finish()?;
@@ -199,6 +202,7 @@ mod tests {
             dev: 7,
             held,
             blocks: 8,
+            xattrs: Vec::new(),
         }
     }
 

@@ -38,6 +38,7 @@ mod open_real;
 mod patience;
 mod real_things;
 mod real_tree;
+mod real_xattrs;
 mod record;
 mod recover;
 mod retry;

@@ -214,6 +214,7 @@ fn write_file(daemon: &Daemon, id: u32, node: &Node, dir: BorrowedFd<'_>, beside
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let to = File::from(openat(dir, beside, flags, Mode::from_bits_truncate(0o600))?);
     vrift_cas::copy_sparse(&from, &to).map_err(|error| errno_of(&error))?;
+    crate::real_xattrs::write(daemon, id, node.attr.vnode, &to)?;
     own(to.as_fd(), &node.row)?;
     fchmod(&to, permissions(node.row.mode))?;
     let time = timespec(node.row.mtime_ns);

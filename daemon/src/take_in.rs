@@ -24,7 +24,7 @@ pub enum Goal<'a> {
 }
 
 /// Access to the workspace for one path.
-enum Access<'g> {
+pub enum Access<'g> {
     Fresh { workspace: &'g mut Workspace, unwritten: &'g mut Vec<Vec<u8>>, kinds: &'g mut Vec<u8> },
     Live { spaces: Spaces<'g>, id: u32 },
 }
@@ -50,14 +50,14 @@ pub struct TakeIn<'a> {
 }
 
 impl Access<'_> {
-    fn workspace(&self) -> Result<&Workspace, Errno> {
+    pub fn workspace(&self) -> Result<&Workspace, Errno> {
         match self {
             Access::Fresh { workspace, .. } => Ok(workspace),
             Access::Live { spaces, id } => spaces.get(*id),
         }
     }
 
-    fn apply(&mut self, daemon: &Daemon, change: &Change<'_>) -> Result<Applied, Errno> {
+    pub fn apply(&mut self, daemon: &Daemon, change: &Change<'_>) -> Result<Applied, Errno> {
         match self {
             Access::Live { spaces, id } => daemon.commit(spaces, *id, Origin::default(), change),
             Access::Fresh { workspace, unwritten, kinds } => {
@@ -118,7 +118,7 @@ impl<'a> TakeIn<'a> {
         Ok(find(workspace, path).map(|vnode| (vnode, holds(workspace, vnode, row))))
     }
 
-    fn hold(&mut self) -> Access<'_> {
+    pub fn hold(&mut self) -> Access<'_> {
         match &mut self.goal {
             Goal::Live { id } => Access::Live { spaces: self.daemon.spaces(), id: *id },
             Goal::Fresh { workspace, unwritten, kinds } => Access::Fresh { workspace, unwritten, kinds },
@@ -208,6 +208,7 @@ impl<'a> TakeIn<'a> {
                 }
             }
         }
+        crate::real_xattrs::follow(self, row)?;
         self.differs = true;
         self.next.push(row.clone());
         Ok(())
@@ -227,6 +228,7 @@ impl<'a> TakeIn<'a> {
             if let Some(vnode) = existing.filter(|_| unchanged) {
                 self.follow_times(vnode, old, new)?;
             }
+            crate::real_xattrs::follow(self, new)?;
             self.differs = true;
             self.next.push(new.clone());
             return Ok(());
@@ -246,6 +248,7 @@ impl<'a> TakeIn<'a> {
                 return Ok(());
             }
         }
+        crate::real_xattrs::follow(self, new)?;
         self.differs = true;
         self.next.push(new.clone());
         Ok(())

@@ -73,6 +73,7 @@ fn node(path: Vec<u8>, attr: Attr, target: Option<Vec<u8>>) -> Node {
         dev: 0,
         held,
         blocks: attr.blocks,
+        xattrs: Vec::new(),
     };
     Node { row, attr }
 }

@@ -288,6 +288,10 @@ impl Walk<'_> {
                 }
                 Err(error) => return skip(found, path, format!("cannot be read: {error}")),
             };
+            let xattrs = match self.reading {
+                Reading::Ingest => crate::real_xattrs::read(&file),
+                Reading::HashOnly => Vec::new(),
+            };
             let facts = |stat: &FileStat| {
                 (stat.st_size, stat.st_mtime, stat.st_mtime_nsec, stat.st_ctime, stat.st_ctime_nsec)
             };
@@ -297,7 +301,7 @@ impl Walk<'_> {
                 } else {
                     found.duplicates += 1;
                 }
-                let mut row = row_of(path, &stat, Held::Hash(read.hash.0));
+                let mut row = Row { xattrs, ..row_of(path, &stat, Held::Hash(read.hash.0)) };
                 if row.ctime_ns > system_now_ns() - TICK_NS {
                     row.ctime_ns = 0;
                 }
@@ -372,6 +376,7 @@ pub fn row_of(path: Vec<u8>, stat: &FileStat, held: Held) -> Row {
         dev: stat.st_dev,
         held,
         blocks: stat.st_blocks.cast_unsigned(),
+        xattrs: Vec::new(),
     }
 }
 

@@ -38,7 +38,12 @@ more" 'a script with a static interpreter by its absolute path'
     fi
 }
 
-after() { only_in_view new made/one tool; }
+doctor_says() { "$VRIFT" doctor | grep -q "^ok *out of reach: .* $1"; }
+
+after() {
+    only_in_view new made/one tool
+    native || check 'doctor says so' doctor_says 'at its own path'
+}
 
 if ! native && ! unshare --user --map-root-user --mount true 2>/dev/null; then
     ok 'no mount namespaces on this machine # SKIP unshare --user --mount does not work'

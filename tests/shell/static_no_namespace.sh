@@ -31,5 +31,10 @@ phases() {
         'each program is named once, with what is missing'
 }
 
-after() { only_in_view seen sub/moved; }
+doctor_says() { "$VRIFT" doctor | grep -q "^ok *out of reach: .* $1"; }
+
+after() {
+    only_in_view seen sub/moved
+    native || check 'doctor says so' doctor_says 'by relative paths alone'
+}
 main
