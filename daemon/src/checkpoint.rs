@@ -10,6 +10,7 @@ use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 use vrift_manifest::tree::TreeCache;
 use vrift_manifest::{Content, Index, Params, VnodeNo};
 
@@ -201,6 +202,7 @@ impl Daemon {
         if self.store.stats().journal_bytes <= longer_than {
             return Ok(());
         }
+        let room = self.store.prepare_checkpoint().map_err(|error| error.to_string())?;
         let (pending, dump, roots) = {
             // The lock keeps the records still, so that the dump stands for exactly what the old epoch holds. It goes
             // to memory: the device is written when others may go on.
@@ -208,9 +210,11 @@ impl Daemon {
             if spaces.broken.is_some() || spaces.fresh > 0 {
                 return Ok(());
             }
-            let pending = self.store.begin_checkpoint().map_err(|error| error.to_string())?;
+            let held = Instant::now();
+            let pending = room.begin().map_err(|error| error.to_string())?;
             let mut dump = Vec::new();
             write(&spaces, &mut dump).map_err(|error| error.to_string())?;
+            tracing::info!(held_us = held.elapsed().as_micros(), bytes = dump.len(), "checkpoint begun");
             (pending, dump, spaces.journal_roots.len())
         };
         let written = pending.finish(&mut |to| to.write_all(&dump));

@@ -7,7 +7,7 @@ use crate::layout::record::{self, KIND_BLOB_REMOVE, KIND_SESSION, KIND_SYNCED, R
 use crate::layout::segment::{RECORDS_AT, SEGMENT_BLOCKS, SEGMENT_LEN, SegmentHeader};
 use crate::layout::{BLOCK_LEN, JOURNAL_SEGMENTS_MAX, JOURNAL_SEGMENTS_RESERVED, PREPARED_LEN};
 use crate::mutant::{Mutant, planted};
-use crate::types::{BlockNo, Seq};
+use crate::types::{BlockNo, Epoch, Seq};
 
 /// Where the journal ends and how the next record is written.
 ///
@@ -26,6 +26,8 @@ pub(crate) struct Journal {
     tail: Vec<u8>,
     /// What the device writes at once, in bytes.
     unit: usize,
+    /// The last record before the present epoch, where it was begun by this process.
+    rotated_at: Seq,
     /// Up to here, within the present segment, was something written already.
     prepared: usize,
     /// Written since the last flush.
@@ -93,6 +95,7 @@ impl Journal {
             pos,
             tail: Vec::new(),
             unit: dev.write_unit_bytes(),
+            rotated_at: Seq(0),
             prepared: 0,
             unflushed_bytes: 0,
             last_seq,
@@ -210,10 +213,22 @@ impl Journal {
         }
         let next = Self::new_segment(dev, alloc).map_err(AppendError::Refused)?;
         self.seed.epoch.0 += 1;
+        self.rotated_at = self.last_seq;
         self.first_index = self.segments.len() as u64 - 1;
         self.tail.clear();
         self.roll(dev, next)?;
         Ok(self.segments.len() - 2)
+    }
+
+    /// Where the present epoch began, if it is behind that of the superblock and nobody but the engine has written to
+    /// it: how many segments come before it, and the last record before it.
+    pub(crate) fn fresh_epoch(&self, published: Epoch) -> Option<(usize, Seq)> {
+        let first = usize::try_from(self.first_index).unwrap_or(0);
+        let is_fresh = self.seed.epoch > published
+            && first > 0
+            && self.segments.len() - 2 == first
+            && self.last_dirty_seq <= self.rotated_at;
+        is_fresh.then_some((first, self.rotated_at))
     }
 
     /// The first `count` segments are needed no more.

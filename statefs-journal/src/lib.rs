@@ -28,6 +28,8 @@ mod types;
 pub use device::{BlockDevice, FileDevice, MemDevice};
 pub use error::StoreError;
 pub use state::{Key, KeyError, StateOp, StatePage, StateRow, Transaction};
-pub use store::{Collection, Finding, FormatOptions, Fsck, PendingCheckpoint, Replay, Stats, Store, Swept};
+pub use store::{
+    CheckpointRoom, Collection, Finding, FormatOptions, Fsck, PendingCheckpoint, Replay, Stats, Store, Swept,
+};
 pub use stream::{Piece, Sink, Source, hash_zeros};
 pub use types::{BlobHash, BlockNo, DevOffset, Epoch, Seq, StoreId};

@@ -173,6 +173,81 @@ fn a_full_device_refuses_blobs_but_still_syncs_deletes_and_checkpoints() {
 }
 
 #[test]
+fn a_checkpoint_that_finds_no_room_costs_nothing_however_often_it_is_tried() {
+    let dev = Arc::new(MemDevice::new(0, 40 << 20));
+    Store::format(&*dev, &FormatOptions::default()).unwrap();
+    let (store, _) = open(dev.clone()).unwrap();
+    let too_long = vec![7; 40 << 20];
+    let mut used = Vec::new();
+    for number in 0..40_u64 {
+        // Every second one finds records that are newer than the last try.
+        if number % 2 == 0 {
+            store.append(7, &number.to_le_bytes()).unwrap();
+        }
+        let refused = store.checkpoint(&mut |out: &mut dyn std::io::Write| out.write_all(&too_long));
+        assert!(matches!(refused, Err(StoreError::NoSpace { .. })), "{refused:?}");
+        used.push(store.stats().used_bytes);
+    }
+    assert_eq!(used[1], used[39], "{used:?}");
+    // Nor one that fails for another reason, as long as nothing is appended in between.
+    let failing = |store: &Store| store.checkpoint(&mut |_| Err(std::io::Error::other("no")));
+    store.sync().unwrap();
+    drop(store);
+    let (store, _) = open(dev.clone()).unwrap();
+    assert!(failing(&store).is_err());
+    let used = store.stats().used_bytes;
+    for _ in 0..20 {
+        store.sync().unwrap();
+        assert!(failing(&store).is_err());
+    }
+    assert_eq!(store.stats().used_bytes, used);
+    store.append(7, b"after").unwrap();
+    checkpoint(&store, &vec![b"all".to_vec()]).unwrap();
+    store.append(7, b"later").unwrap();
+    store.sync().unwrap();
+    drop(store);
+    assert_eq!(open(dev).unwrap().1, common::strings(&["all", "later"]));
+}
+
+#[test]
+fn a_put_under_way_does_not_keep_a_checkpoint_nor_what_comes_behind_it() {
+    /// Stands still in the middle until it is told to go on.
+    struct Slow<'a> {
+        rest: &'a [u8],
+        told: std::sync::mpsc::Receiver<()>,
+        begun: std::sync::mpsc::Sender<()>,
+    }
+    impl std::io::Read for Slow<'_> {
+        fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+            self.begun.send(()).unwrap();
+            self.told.recv().unwrap();
+            std::io::Read::read(&mut self.rest, buf)
+        }
+    }
+    let dev = common::memory();
+    let (store, _) = open(dev.clone()).unwrap();
+    let (hash, bytes) = common::content(1, 200_000);
+    let (tell, told) = std::sync::mpsc::channel();
+    let (begun, begins) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        let mut slow = Slow { rest: &bytes, told, begun };
+        let (store, hash) = (&store, &hash);
+        let put = scope.spawn(move || store.put_blob_from(hash, &mut slow, 200_000).unwrap());
+        begins.recv().unwrap();
+        // Each of these would wait for ever.
+        let pending = store.begin_checkpoint().unwrap();
+        store.append(7, b"meanwhile").unwrap();
+        pending.finish(&mut |_| Ok(())).unwrap();
+        (0..64).for_each(|_| _ = tell.send(()));
+        assert!(put.join().unwrap());
+    });
+    store.sync().unwrap();
+    let (again, records) = open(Arc::new(dev.fork())).unwrap();
+    assert_eq!(records, common::strings(&["meanwhile"]));
+    assert!(again.read_blob_vec(&hash).unwrap() == bytes);
+}
+
+#[test]
 fn a_client_that_fails_its_checkpoint_leaves_the_old_state_in_force() {
     let (dev, used) = (common::memory(), |s: &Store| s.stats().used_bytes);
     let (store, _) = open(dev.clone()).unwrap();

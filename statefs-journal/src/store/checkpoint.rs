@@ -1,11 +1,14 @@
 //! Checkpoints: the client's state and the blob table in one stream; the journal starts afresh.
 
+use std::cell::RefCell;
 use std::io::{self, Write};
 use std::sync::{MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::alloc::{Extent, Purpose};
 use crate::checkpoint::{ChunkWriter, Written};
 use crate::error::StoreError;
+use crate::layout::BLOCK_LEN_BYTES;
 use crate::layout::chunk::CHUNK_BLOCKS;
 use crate::layout::record::{BLOB_ENTRY_LEN, KIND_SYNCED, Seed};
 use crate::layout::superblock::Superblock;
@@ -19,6 +22,9 @@ use super::sync::take_ripe;
 /// Entries are handed on in pieces of this.
 const BUFFER_LEN: usize = 64 << 10;
 
+/// How long a checkpoint for which there was no room keeps others from being begun with less.
+const RETRY_PAUSE: Duration = Duration::from_secs(60);
+
 /// What a checkpoint starts from.
 struct Begun {
     /// Segments of the journal that the checkpoint makes needless.
@@ -30,12 +36,49 @@ struct Begun {
     state: Picture,
 }
 
+/// Chunks that are set aside before the journal is touched, so that a checkpoint for which there is no room costs
+/// nothing, however often it is tried.
+struct Chunks<'a> {
+    store: &'a Store,
+    spare: RefCell<Vec<Extent>>,
+}
+
+impl Chunks<'_> {
+    fn next(&self) -> Result<Extent, StoreError> {
+        let spare = self.spare.borrow_mut().pop();
+        spare.map_or_else(|| self.store.allocate_chunk(), Ok)
+    }
+}
+
+impl Drop for Chunks<'_> {
+    fn drop(&mut self) {
+        self.store.give_back(self.spare.take());
+    }
+}
+
+/// Room for a checkpoint; see [`Store::prepare_checkpoint`].
+pub struct CheckpointRoom<'a> {
+    chunks: Chunks<'a>,
+    _one: MutexGuard<'a, ()>,
+}
+
 /// A checkpoint that was begun: records from now on belong to the next epoch. Appends and puts go on while it is
 /// written. Dropped without an end it leaves the old state in force.
 pub struct PendingCheckpoint<'a> {
-    store: &'a Store,
+    room: CheckpointRoom<'a>,
     begun: Begun,
-    _one: MutexGuard<'a, ()>,
+}
+
+impl<'a> CheckpointRoom<'a> {
+    /// Begins a checkpoint that is written while others go on. The caller sees to it that the state it will stream
+    /// has the effect of all its records appended before this call and of none appended after it.
+    ///
+    /// # Errors
+    /// `NoSpace`, `JournalFull`: nothing was begun. `Io`: the store is poisoned.
+    pub fn begin(self) -> Result<PendingCheckpoint<'a>, StoreError> {
+        // One hold of the engine's lock: nobody is between a record and its effect.
+        Ok(PendingCheckpoint { begun: self.chunks.store.begin()?, room: self })
+    }
 }
 
 impl PendingCheckpoint<'_> {
@@ -46,7 +89,8 @@ impl PendingCheckpoint<'_> {
     /// `NoSpace`, `Client` (what `write` returned): the old checkpoint and journal stay in force. `Io`: the store
     /// is poisoned.
     pub fn finish(self, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> Result<(), StoreError> {
-        self.store.complete(&self.begun, write)
+        let chunks = &self.room.chunks;
+        chunks.store.complete(&self.begun, chunks, write)
     }
 }
 
@@ -61,24 +105,50 @@ impl Store {
         &self,
         write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), StoreError> {
-        let _one = self.checkpointing.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = self.prepare_checkpoint()?;
         let _alone = self.gate.write().unwrap_or_else(PoisonError::into_inner);
-        let begun = self.begin()?;
-        self.complete(&begun, write)
+        room.begin()?.finish(write)
     }
 
-    /// Begins a checkpoint that is written while others go on. The caller sees to it that the state it will stream
-    /// has the effect of all its records appended before this call and of none appended after it.
+    /// [`Self::prepare_checkpoint`] and [`CheckpointRoom::begin`].
     ///
     /// # Errors
-    /// `NoSpace`, `JournalFull`: nothing was begun. `Io`: the store is poisoned.
+    /// As those.
     pub fn begin_checkpoint(&self) -> Result<PendingCheckpoint<'_>, StoreError> {
-        let one = self.checkpointing.lock().unwrap_or_else(PoisonError::into_inner);
-        let _alone = self.gate.write().unwrap_or_else(PoisonError::into_inner);
-        Ok(PendingCheckpoint { store: self, begun: self.begin()?, _one: one })
+        self.prepare_checkpoint()?.begin()
     }
 
-    /// Ends the epoch in the journal and takes a picture of what the engine keeps itself. The caller has the gate.
+    /// Sets space aside for a checkpoint as long as the last one, as far as there is any. Takes a while; nobody waits for
+    /// it but another checkpoint. Where there was too little space for one lately, as much must be there now.
+    ///
+    /// # Errors
+    /// `NoSpace`: nothing has changed.
+    pub fn prepare_checkpoint(&self) -> Result<CheckpointRoom<'_>, StoreError> {
+        let one = self.checkpointing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.check()?;
+        let known = self.core().checkpoint_extents.len();
+        let lately = self.too_long().filter(|(_, when)| when.elapsed() < RETRY_PAUSE);
+        let wanted = known.max(lately.map_or(1, |(chunks, _)| chunks));
+        let chunks = Chunks { store: self, spare: RefCell::default() };
+        for _ in 0..wanted {
+            match self.allocate_chunk() {
+                Ok(chunk) => chunks.spare.borrow_mut().push(chunk),
+                Err(error) if lately.is_some() => return Err(error),
+                // It may be shorter than the last one.
+                Err(_) => break,
+            }
+        }
+        // The first that was allocated is the first to be written.
+        chunks.spare.borrow_mut().reverse();
+        Ok(CheckpointRoom { chunks, _one: one })
+    }
+
+    fn too_long(&self) -> MutexGuard<'_, Option<(usize, Instant)>> {
+        self.too_long.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the epoch in the journal and takes a picture of what the engine keeps itself. An epoch that
+    /// was begun for a checkpoint that failed serves again as long as nothing was appended to it.
     fn begin(&self) -> Result<Begun, StoreError> {
         self.check()?;
         let mut guard = self.core();
@@ -86,11 +156,17 @@ impl Store {
         if !planted(Mutant::CheckpointWithoutBlobs) {
             self.drain_pack(core)?;
         }
-        let rotated = core.journal.rotate(&*self.dev, &mut core.alloc);
-        let old_segments = self.judge(rotated)?;
-        let last_seq = core.journal.last_seq;
-        // Replay enters a segment by its first record, so that none must be without one when the next epoch begins.
-        self.append_records(core, &[(KIND_SYNCED, &[])])?;
+        let (old_segments, last_seq) = match core.journal.fresh_epoch(core.superblock.epoch) {
+            Some(begun) => begun,
+            None => {
+                let rotated = core.journal.rotate(&*self.dev, &mut core.alloc);
+                let old_segments = self.judge(rotated)?;
+                let last_seq = core.journal.last_seq;
+                // Replay enters a segment by its first record: none must be without one when the next epoch begins.
+                self.append_records(core, &[(KIND_SYNCED, &[])])?;
+                (old_segments, last_seq)
+            }
+        };
         let count = usize::try_from(core.table.len()).unwrap_or(0);
         let mut table = Vec::with_capacity(8 + count * BLOB_ENTRY_LEN);
         table.extend_from_slice(&core.table.len().to_le_bytes());
@@ -110,20 +186,22 @@ impl Store {
     fn complete(
         &self,
         begun: &Begun,
+        chunks: &Chunks<'_>,
         write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), StoreError> {
-        let (written, chunks) = self.stream(&begun.table, &begun.state, begun.seed, write)?;
+        let (written, chunks) = self.stream(begun, chunks, write)?;
+        *self.too_long() = None;
         self.switch(begun, &written, chunks)
     }
 
     fn stream(
         &self,
-        table: &[u8],
-        state: &Picture,
-        seed: Seed,
+        begun: &Begun,
+        chunks: &Chunks<'_>,
         write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(Written, Vec<Extent>), StoreError> {
-        let allocate = || self.allocate_chunk();
+        let (table, state, seed) = (&begun.table, &begun.state, begun.seed);
+        let allocate = || chunks.next();
         let mut writer = ChunkWriter::new(&*self.dev, &allocate, seed.store_id, seed.epoch);
         let engine = writer.write_all(table).and_then(|()| write_state(state, &mut writer));
         let mut client = engine.and_then(|()| write(&mut writer));
@@ -134,12 +212,14 @@ impl Store {
             client.map_err(|error| StoreError::Client(error.to_string())).and_then(|()| writer.finish());
         let chunks = std::mem::take(&mut writer.extents);
         outcome.map(|written| (written, chunks.clone())).map_err(|error| {
-            let mut core = self.core();
-            chunks.into_iter().for_each(|extent| core.alloc.free(extent));
-            drop(core);
+            let got = chunks.len();
+            self.give_back(chunks);
             match error {
                 // Nothing refers to the chunks yet.
-                full if full.is_no_space() => StoreError::NoSpace { what: "a checkpoint", needed_bytes: 0 },
+                full if full.is_no_space() => {
+                    *self.too_long() = Some((got + 1, Instant::now()));
+                    StoreError::NoSpace { what: "a checkpoint", needed_bytes: CHUNK_BLOCKS * BLOCK_LEN_BYTES }
+                }
                 failed @ StoreError::Io { .. } => self.fail(failed),
                 other => other,
             }

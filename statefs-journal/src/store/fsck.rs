@@ -83,7 +83,7 @@ impl Store {
         let mut fsck = Fsck::default();
         let stale = {
             // Nobody is between the two slots.
-            let _alone = self.gate.write().unwrap_or_else(PoisonError::into_inner);
+            let _one = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
             choose(&*self.dev)?.1
         };
         for slot in stale {
@@ -94,7 +94,7 @@ impl Store {
             );
         }
         // No checkpoint may replace the one that is read.
-        let _gate = self.gate.read().unwrap_or_else(PoisonError::into_inner);
+        let _one = self.checkpointing.lock().unwrap_or_else(PoisonError::into_inner);
         let superblock = self.core().superblock.clone();
         check_checkpoint(&*self.dev, &superblock, &mut fsck)?;
         Ok(fsck)

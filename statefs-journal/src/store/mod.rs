@@ -19,6 +19,7 @@ use std::collections::HashSet;
 use std::io::Read;
 use std::sync::atomic::{AtomicBool, AtomicI32};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Instant;
 
 use crate::alloc::{Allocator, Extent};
 use crate::device::BlockDevice;
@@ -30,7 +31,7 @@ use crate::state::Space;
 use crate::table::Table;
 use crate::types::{BlobHash, Epoch, Seq, StoreId};
 
-pub use checkpoint::PendingCheckpoint;
+pub use checkpoint::{CheckpointRoom, PendingCheckpoint};
 pub use collect::{Collection, Swept};
 pub use format::FormatOptions;
 pub use fsck::{Finding, Fsck};
@@ -77,7 +78,7 @@ pub struct Stats {
 pub struct Store {
     dev: Arc<dyn BlockDevice>,
     store_id: StoreId,
-    /// Shared by everything that changes the store, taken alone by a checkpoint.
+    /// Shared by everything that changes the store, taken alone by a checkpoint that others wait for.
     gate: RwLock<()>,
     /// One checkpoint at a time.
     checkpointing: Mutex<()>,
@@ -88,6 +89,8 @@ pub struct Store {
     flushed: Condvar,
     /// A collection notes what is used.
     collecting: AtomicBool,
+    /// Chunks of the last checkpoint, if there was no room for it, and when that was.
+    too_long: Mutex<Option<(usize, Instant)>>,
     /// zstd's level for blobs that are put.
     compression: AtomicI32,
     /// The first failed write or flush.

@@ -62,6 +62,7 @@ impl Store {
             core: Mutex::new(core),
             flushed: Condvar::new(),
             collecting: AtomicBool::new(false),
+            too_long: Mutex::default(),
             compression: AtomicI32::new(i32::MIN),
             poison: OnceLock::new(),
         };
