@@ -69,9 +69,23 @@ fn file_with(path: &Path, hash: &BlobHash, len_bytes: u64) -> Option<File> {
     hash_file(&file, 0).is_ok_and(|(found, _)| found == *hash).then_some(file)
 }
 
-/// Names a damaged blob's paths; with `heals`, puts it back from the hot tier or a real file that has its bytes.
-pub fn judge(store: &Store, home: &Path, spaces: &Namespaces, hash: &BlobHash, heals: bool) -> Flaw {
+/// Whose content a damaged blob is.
+pub struct Hit {
+    owners: Vec<Owner>,
+    paths: Vec<PathBytes>,
+}
+
+/// Looks for the paths of a damaged blob.
+pub fn hit(store: &Store, spaces: &Namespaces, hash: &BlobHash) -> Hit {
     let owners = owners(store, spaces, hash);
+    let paths = names(&owners, spaces, hash);
+    Hit { owners, paths }
+}
+
+/// Names a damaged blob's paths; with `heals`, puts it back from the hot tier or a real file that has its bytes. Reads
+/// and writes as much as it is long: the caller holds no lock.
+pub fn judge(store: &Store, home: &Path, hit: Hit, hash: &BlobHash, heals: bool) -> Flaw {
+    let Hit { owners, paths } = hit;
     let len_bytes = store.blob_len(hash).unwrap_or(0);
     let hot = hot_path(home, hash);
     let sources = std::iter::once(&hot).chain(owners.iter().map(|owner| &owner.real));
@@ -79,7 +93,7 @@ pub fn judge(store: &Store, home: &Path, spaces: &Namespaces, hash: &BlobHash, h
         what: format!("blob {hash} of {len_bytes} bytes is damaged"),
         remedy: None,
         repaired: false,
-        paths: names(&owners, spaces, hash),
+        paths,
     };
     for source in sources {
         let Some(file) = file_with(source, hash, len_bytes) else { continue };
@@ -98,40 +112,47 @@ pub fn judge(store: &Store, home: &Path, spaces: &Namespaces, hash: &BlobHash, h
     flaw
 }
 
-/// Content that a workspace refers to and that is neither in the store nor in the hot tier.
-pub fn missing(store: &Store, home: &Path, spaces: &Namespaces) -> Vec<Flaw> {
+/// Content that workspaces refer to and the store does not have, with paths.
+pub fn unstored(store: &Store, spaces: &Namespaces) -> HashMap<BlobHash, Vec<PathBytes>> {
     let mut missing: HashMap<BlobHash, Vec<PathBytes>> = HashMap::new();
     for workspace in spaces.workspaces.values() {
-        let mut check = |hash: BlobHash, path: Vec<u8>| {
-            if !store.has_blob(&hash) && !hot_path(home, &hash).exists() {
-                let paths = missing.entry(hash).or_default();
-                if paths.len() < PATHS_MAX {
-                    paths.push(PathBytes([workspace.name.as_bytes(), b":", path.as_slice()].concat()));
-                }
+        let mut note = |hash: BlobHash, path: &dyn Fn() -> Vec<u8>| {
+            if store.has_blob(&hash) {
+                return;
+            }
+            let paths = missing.entry(hash).or_default();
+            if paths.len() < PATHS_MAX {
+                paths.push(PathBytes([workspace.name.as_bytes(), b":", path().as_slice()].concat()));
             }
         };
         workspace.index.vnodes(&mut |vnode| {
             if let Some(hash) = workspace.sealed_hash(vnode) {
-                check(BlobHash(hash), workspace.index.path_of(vnode).unwrap_or_default());
+                note(BlobHash(hash), &|| workspace.index.path_of(vnode).unwrap_or_default());
             }
         });
         if let Some(base) = workspace.base {
-            check(BlobHash(base), b" what it took in last".to_vec());
+            note(BlobHash(base), &|| b" what it took in last".to_vec());
         }
     }
     kept::each(store, spaces, &mut |kept| {
-        if !store.has_blob(&kept.hash) && !hot_path(home, &kept.hash).exists() {
+        if !store.has_blob(&kept.hash) {
             let paths = missing.entry(kept.hash).or_default();
             if paths.len() < PATHS_MAX {
                 paths.push(PathBytes([kept.owner.as_bytes(), b":", kept.path].concat()));
             }
         }
     });
+    missing
+}
+
+/// Those that the hot tier does not have either, nor by now the store.
+pub fn missing(store: &Store, home: &Path, unstored: HashMap<BlobHash, Vec<PathBytes>>) -> Vec<Flaw> {
     let flaw = |(hash, paths): (BlobHash, Vec<PathBytes>)| Flaw {
         what: format!("content {hash} is not there"),
         remedy: None,
         repaired: false,
         paths,
     };
-    missing.into_iter().map(flaw).collect()
+    let gone = |hash: &BlobHash| !hot_path(home, hash).exists() && !store.has_blob(hash);
+    unstored.into_iter().filter(|(hash, _)| gone(hash)).map(flaw).collect()
 }

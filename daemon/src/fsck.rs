@@ -71,12 +71,19 @@ fn check_content(
                 checked.bytes += bytes;
             }
             Err(StoreError::BlobMismatch { .. } | StoreError::Io { .. } | StoreError::Truncated { .. }) => {
-                checked.flaws.push(damage::judge(&store, &folders.home, &spaces, &hash, repairs));
+                checked.flaws.push(damage::judge(
+                    &store,
+                    &folders.home,
+                    damage::hit(&store, &spaces, &hash),
+                    &hash,
+                    repairs,
+                ));
             }
             Err(error) => return Err(error.into()),
         }
     }
-    checked.flaws.extend(damage::missing(&store, &folders.home, &spaces));
+    let unstored = damage::unstored(&store, &spaces);
+    checked.flaws.extend(damage::missing(&store, &folders.home, unstored));
     for (id, (name, why)) in &spaces.unreadable {
         if repairs {
             let (kind, payload) = Record::Remove { workspace: *id }.encode();

@@ -22,7 +22,7 @@ pub struct Manner {
     pub rate_bytes: u64,
     /// From the first blob on, wherever the last scrub ended.
     pub restart: bool,
-    /// Superblocks and checkpoint, too.
+    /// Superblocks, checkpoint and journal, too.
     pub metadata: bool,
     /// Puts damaged blobs back where their bytes are found.
     pub heals: bool,
@@ -34,9 +34,15 @@ pub fn run(daemon: &Daemon, manner: &Manner, tell: &Teller<'_>) -> Result<Checke
     let mut checked = Checked::default();
     let failed = |error: &dyn std::fmt::Display| Refusal::store(format!("cannot check: {error}"), daemon);
     if manner.metadata {
-        let found = daemon.store.fsck_live().map_err(|error| failed(&error))?;
+        let mut found = daemon.store.fsck_live().map_err(|error| failed(&error))?;
+        if manner.heals && !found.is_sound() {
+            daemon.checkpoint(0).map_err(|error| failed(&error))?;
+            let sound = daemon.store.fsck_live().map_err(|error| failed(&error))?.is_sound();
+            found.findings.iter_mut().for_each(|finding| finding.repaired = sound);
+        }
         crate::fsck::note(&mut checked, &found);
-        checked.flaws.extend(damage::missing(&daemon.store, &daemon.folders.home, &daemon.spaces()));
+        let unstored = damage::unstored(&daemon.store, &daemon.spaces());
+        checked.flaws.extend(damage::missing(&daemon.store, &daemon.folders.home, unstored));
     }
     let position = position_file(daemon);
     let from = if manner.restart { None } else { read_position(&position) };
@@ -55,8 +61,8 @@ pub fn run(daemon: &Daemon, manner: &Manner, tell: &Teller<'_>) -> Result<Checke
             // Removed meanwhile.
             Err(StoreError::NotFound { .. }) => {}
             Err(StoreError::BlobMismatch { .. } | StoreError::Io { .. } | StoreError::Truncated { .. }) => {
-                let spaces = daemon.spaces();
-                let flaw = damage::judge(&daemon.store, &daemon.folders.home, &spaces, hash, manner.heals);
+                let hit = damage::hit(&daemon.store, &daemon.spaces(), hash);
+                let flaw = damage::judge(&daemon.store, &daemon.folders.home, hit, hash, manner.heals);
                 tracing::error!(%hash, repaired = flaw.repaired, "damaged content");
                 checked.flaws.push(flaw);
             }

@@ -322,3 +322,81 @@ fn a_damaged_blob_is_healed_to_another_place() {
         assert!(now == then, "block {block}");
     }
 }
+
+/// Turns one bit of each of these bytes, wherever they lie on the device.
+fn turn(dev: &MemDevice, bytes: &[u8]) {
+    for block in dev.written_blocks() {
+        let mut held = vec![0; BLOCK];
+        let at = BlockNo(block).offset();
+        dev.read_at(at, &mut held).unwrap();
+        if let Some(found) = held.windows(bytes.len()).position(|window| window == bytes) {
+            held[found] ^= 1;
+            dev.write_at(at, &held).unwrap();
+            return;
+        }
+    }
+    panic!("not on the device");
+}
+
+#[test]
+fn beside_a_running_store_fsck_reads_the_journal_too_and_a_checkpoint_mends_it() {
+    let dev = common::memory();
+    let (store, _) = open(dev.clone()).unwrap();
+    let mut records = Vec::new();
+    for number in 0..50_u64 {
+        let record = format!("record number {number}");
+        store.append(7, record.as_bytes()).unwrap();
+        records.push(record.into_bytes());
+        let (hash, bytes) = content(number, 3000);
+        store.put_blob(&hash, &bytes).unwrap();
+    }
+    // Gathered blobs and unsynced records are no flaw.
+    let sound = store.fsck_live().unwrap();
+    assert!(sound.is_sound() && sound.records == 50, "{sound:?}");
+    store.sync().unwrap();
+    turn(&dev, b"record number 23");
+    let found = store.fsck_live().unwrap();
+    assert_eq!(found.findings.len(), 1, "{found:?}");
+    assert!(found.findings[0].what.contains("journal"), "{found:?}");
+    assert!(matches!(open(Arc::new(dev.fork())), Err(StoreError::JournalDamaged { .. })));
+    checkpoint(&store, &records).unwrap();
+    assert!(store.fsck_live().unwrap().is_sound());
+    assert_eq!(open(Arc::new(dev.fork())).unwrap().1, records);
+    // The same for the checkpoint, and for a superblock.
+    turn(&dev, b"record number 42");
+    let found = store.fsck_live().unwrap();
+    assert!(found.findings.len() == 1 && found.findings[0].what.contains("checkpoint"), "{found:?}");
+    turn(&dev, b"vriftSB\n");
+    assert_eq!(store.fsck_live().unwrap().findings.len(), 2);
+    checkpoint(&store, &records).unwrap();
+    assert!(store.fsck_live().unwrap().is_sound());
+    assert_eq!(open(Arc::new(dev.fork())).unwrap().1, records);
+}
+
+#[test]
+fn fsck_of_a_running_store_finds_nothing_wrong_with_what_others_do_meanwhile() {
+    let dev = common::memory();
+    let (store, _) = open(dev).unwrap();
+    let over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut number = 0_u64;
+            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                number += 1;
+                let (hash, bytes) = content(number, 500);
+                store.put_blob(&hash, &bytes).unwrap();
+                let key = Key::new(format!("/state/{}", number % 7).as_bytes()).unwrap();
+                store.state_put(&key, &bytes).unwrap();
+                match number % 50 {
+                    10 => drop(store.sync().unwrap()),
+                    20 => drop(store.remove_blob(&hash).unwrap()),
+                    30 => store.begin_checkpoint().unwrap().finish(&mut |_| Ok(())).unwrap(),
+                    _ => {}
+                }
+            }
+        });
+        let found: Vec<_> = (0..10).map(|_| store.fsck_live()).collect();
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(found.iter().all(|found| found.as_ref().is_ok_and(|found| found.is_sound())), "{found:?}");
+    });
+}

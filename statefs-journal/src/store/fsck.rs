@@ -1,5 +1,6 @@
 //! Looking at a store that nobody has open: what is damaged, and what can be done about it.
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::PoisonError;
 
@@ -10,10 +11,13 @@ use crate::layout::segment::{RECORDS_AT, SEGMENT_BLOCKS, SegmentHeader};
 use crate::layout::superblock::Superblock;
 use crate::layout::{BLOCK_LEN, BLOCK_LEN_BYTES, JOURNAL_SEGMENTS_MAX};
 use crate::replay;
-use crate::types::{BlockNo, Seq};
+use crate::state::Picture;
+use crate::table::BlobLoc;
+use crate::types::{BlobHash, BlockNo, Seq};
 
-use super::Store;
 use super::open::{choose, repair};
+use super::recover::rebuild;
+use super::{Replay, Store};
 
 /// One thing that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +51,7 @@ impl Fsck {
     }
 }
 
+const ANEW: &str = "a checkpoint writes superblocks, checkpoint and journal anew from what is in memory";
 const BOTH_SLOTS: &str = "the damaged superblock is written again from the other one";
 const CUT: &str = "the journal ends before the damage; what was recorded behind it is lost";
 
@@ -75,7 +80,9 @@ impl Store {
         Ok(fsck)
     }
 
-    /// Checks superblocks and checkpoint of the open store. Changes nothing; its journal is checked by opening it.
+    /// Checks superblocks, checkpoint and journal of the open store, as they are at one moment: what they lead to must
+    /// be what is served. Others go on meanwhile, but for checkpoints. Changes nothing; a checkpoint writes all of it
+    /// anew from memory.
     ///
     /// # Errors
     /// As [`Self::fsck`].
@@ -87,18 +94,69 @@ impl Store {
             choose(&*self.dev)?.1
         };
         for slot in stale {
-            fsck.note(
-                format!("superblock at block {slot} is damaged or out of date"),
-                Some(BOTH_SLOTS),
-                false,
-            );
+            fsck.note(format!("superblock at block {slot} is damaged or out of date"), Some(ANEW), false);
         }
-        // No checkpoint may replace the one that is read.
+        // No checkpoint may replace what is read.
         let _one = self.checkpointing.lock().unwrap_or_else(PoisonError::into_inner);
-        let superblock = self.core().superblock.clone();
-        check_checkpoint(&*self.dev, &superblock, &mut fsck)?;
+        let cut = self.cut()?;
+        let superblock = &cut.superblock;
+        fsck.checkpoint_bytes = superblock.checkpoint_len_bytes;
+        // Records behind the cut are still being written.
+        let until = Some(cut.last_seq.next());
+        let read = rebuild(&*self.dev, superblock, until, &mut |replay| {
+            fsck.records += u64::from(matches!(replay, Replay::Record { .. }));
+            Ok(())
+        });
+        match read {
+            Ok((_, _, journal)) if journal.last_seq < cut.last_seq => {
+                let block = journal.segments[journal.segments.len() - 2];
+                let (offset, expected) = (block.offset().plus(journal.pos as u64), journal.last_seq.next());
+                let what = format!(
+                    "journal of epoch {} is damaged at or before byte {}: expected record {expected}, which was \
+                     written, found no valid record",
+                    journal.seed.epoch, offset.0
+                );
+                fsck.note(what, Some(ANEW), false);
+            }
+            Ok((rebuilt, ..)) => {
+                let same = rebuilt.table.iter().all(|(hash, loc)| cut.table.get(hash) == Some(loc))
+                    && rebuilt.table.len() == cut.table.len() as u64
+                    && rebuilt.state.picture().iter().eq(cut.state.iter());
+                // Blobs that could not be handed to a poisoned device are in memory alone.
+                if !same && self.poison.get().is_none() {
+                    let what = "checkpoint and journal lead to something else than what is served";
+                    fsck.note(what.to_owned(), Some(ANEW), false);
+                }
+            }
+            Err(error @ (StoreError::Damaged { .. } | StoreError::Truncated { .. })) => {
+                fsck.note(error.to_string(), Some(ANEW), false);
+            }
+            Err(error) => return Err(error),
+        }
         Ok(fsck)
     }
+
+    /// What is served at one moment, and how far the journal is then.
+    fn cut(&self) -> Result<Cut, StoreError> {
+        let mut core = self.core();
+        if self.poison.get().is_none() {
+            self.drain_pack(&mut core)?;
+        }
+        Ok(Cut {
+            superblock: core.superblock.clone(),
+            last_seq: core.journal.last_seq,
+            table: core.table.iter().map(|(hash, loc)| (*hash, *loc)).collect(),
+            state: core.state.picture(),
+        })
+    }
+}
+
+/// See [`Store::cut`].
+struct Cut {
+    superblock: Superblock,
+    last_seq: Seq,
+    table: HashMap<BlobHash, BlobLoc>,
+    state: Picture,
 }
 
 fn check_checkpoint(

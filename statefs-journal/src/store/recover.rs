@@ -32,9 +32,9 @@ pub(super) struct Found {
 
 /// What the engine's own records build up.
 #[derive(Default)]
-struct Rebuilt {
-    table: Table,
-    state: Space,
+pub(super) struct Rebuilt {
+    pub(super) table: Table,
+    pub(super) state: Space,
 }
 
 type Deliver<'a> = dyn FnMut(Replay<'_>) -> Result<(), StoreError> + 'a;
@@ -45,19 +45,30 @@ pub(super) fn recover(
     deliver: &mut Deliver<'_>,
 ) -> Result<Found, StoreError> {
     let (lost, session) = first_lost(dev, superblock)?;
-    let mut rebuilt = Rebuilt::default();
-    let checkpoint_extents = read_checkpoint(dev, superblock, &mut rebuilt, deliver)?;
-    let mut journal = replay::replay(dev, superblock, lost, &mut |header, payload| {
-        if header.kind < KIND_ENGINE_FIRST {
-            return deliver(Replay::Record { seq: header.seq, kind: header.kind, payload });
-        }
-        rebuilt.apply(superblock, header, payload)
-    })?;
+    let (rebuilt, checkpoint_extents, mut journal) = rebuild(dev, superblock, lost, deliver)?;
     // What lies behind the cut may be of a later session than what lies before it.
     journal.session = journal.session.max(session);
     let Rebuilt { table, state } = rebuilt;
     let alloc = map_space(dev, superblock, &table, &checkpoint_extents, &journal)?;
     Ok(Found { table, state, alloc, checkpoint_extents, journal })
+}
+
+/// Checkpoint and journal, the latter up to the record `until`.
+pub(super) fn rebuild(
+    dev: &dyn BlockDevice,
+    superblock: &Superblock,
+    until: Option<Seq>,
+    deliver: &mut Deliver<'_>,
+) -> Result<(Rebuilt, Vec<Extent>, Recovered), StoreError> {
+    let mut rebuilt = Rebuilt::default();
+    let checkpoint_extents = read_checkpoint(dev, superblock, &mut rebuilt, deliver)?;
+    let journal = replay::replay(dev, superblock, until, &mut |header, payload| {
+        if header.kind < KIND_ENGINE_FIRST {
+            return deliver(Replay::Record { seq: header.seq, kind: header.kind, payload });
+        }
+        rebuilt.apply(superblock, header, payload)
+    })?;
+    Ok((rebuilt, checkpoint_extents, journal))
 }
 
 /// A record may survive a power cut that the bytes of its blobs did not survive, as long as no sync covered both.
