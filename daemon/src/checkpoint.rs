@@ -212,12 +212,19 @@ impl Daemon {
             }
             let held = Instant::now();
             let pending = room.begin().map_err(|error| error.to_string())?;
+            crate::kill_points::pass(|| "checkpoint begun".into());
             let mut dump = Vec::new();
             write(&spaces, &mut dump).map_err(|error| error.to_string())?;
             tracing::info!(held_us = held.elapsed().as_micros(), bytes = dump.len(), "checkpoint begun");
             (pending, dump, spaces.journal_roots.len())
         };
-        let written = pending.finish(&mut |to| to.write_all(&dump));
+        let written = pending.finish(&mut |to| {
+            let (first, rest) = dump.split_at(dump.len() / 2);
+            to.write_all(first)?;
+            crate::kill_points::pass(|| "checkpoint writing".into());
+            to.write_all(rest)
+        });
+        crate::kill_points::pass(|| "checkpoint written".into());
         self.dirty.store(true, Ordering::Release);
         if written.is_ok() {
             self.spaces().journal_roots.drain(..roots);

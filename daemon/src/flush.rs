@@ -23,7 +23,7 @@ pub fn run(daemon: &Daemon) {
         let flushed = if daemon.cas.pending() == 0 { Ok(()) } else { daemon.flush() };
         let written = flushed
             .map_err(|error| error.to_string())
-            .and_then(|()| daemon.checkpoint(crate::checkpoint::JOURNAL_LEN_MAX_BYTES));
+            .and_then(|()| daemon.checkpoint(crate::kill_points::journal_len_max_bytes()));
         if written.is_ok() {
             crate::snapshots::prepare(daemon);
             crate::gc::collect_if_due(daemon);

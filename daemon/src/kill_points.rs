@@ -4,7 +4,8 @@
 //! `STEP` or `STEP N` in it, the Nth pass of that step removes the file and kills the process; the daemon that follows
 //! finds no file and goes on. Steps: `received OP` and `answer OP` of a vnode request (names of
 //! [`vrift_protocol::Op`]), `append KIND` and `appended KIND` before and after the journal has a change (names of
-//! [`crate::record::Change`]). A step may have passes of several threads; they count one after another.
+//! [`crate::record::Change`]); `seal prepared` and `seal committed` around the journal's record of a seal; `checkpoint
+//! begun`, `writing`, `written`; `gc marked`, `sweeping`, `swept`, `pruned`. A step may have passes of several threads; they count one after another.
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -16,6 +17,12 @@ const VARIABLE: &str = "VRIFT_TEST_DIE";
 
 static FILE: LazyLock<Option<PathBuf>> = LazyLock::new(|| std::env::var_os(VARIABLE).map(PathBuf::from));
 static TURN: Mutex<()> = Mutex::new(());
+
+/// The length of journal at which a checkpoint is due: short in such a test, so that a small build passes its steps.
+pub fn journal_len_max_bytes() -> u64 {
+    const SHORT_BYTES: u64 = 16 << 10;
+    if FILE.is_some() { SHORT_BYTES } else { crate::checkpoint::JOURNAL_LEN_MAX_BYTES }
+}
 
 /// A step with this name is passed now. Costs a look at a constant without the variable.
 pub fn pass(step: impl FnOnce() -> String) {

@@ -2,6 +2,7 @@
 //! somebody needs it.
 
 use crate::daemon::{Daemon, cas_errno};
+use crate::kill_points;
 use crate::record::{Change, Origin};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -103,7 +104,10 @@ impl Daemon {
             mode: stat.mode(),
         });
         let outcome = match self.cas.prepare_seal(workspace, vnode.0) {
-            Ok(PrepareOutcome::Prepared(prepared)) => self.adopt(workspace, vnode, prepared, times),
+            Ok(PrepareOutcome::Prepared(prepared)) => {
+                kill_points::pass(|| "seal prepared".into());
+                self.adopt(workspace, vnode, prepared, times)
+            }
             Ok(PrepareOutcome::Busy) => Ok(SealOutcome::Busy),
             Ok(PrepareOutcome::Gone) => Ok(SealOutcome::Gone),
             Err(error) => {
@@ -158,6 +162,7 @@ impl Daemon {
         let change = content(Content::Sealed(sealed.hash.0), sealed.mtime_ns);
         self.commit(&mut spaces, workspace, Origin::default(), &change)?;
         let committed = prepared.commit();
+        kill_points::pass(|| "seal committed".into());
         match committed {
             Ok(CommitOutcome::Sealed(_)) => {
                 if is_new {

@@ -89,6 +89,21 @@ fn a_damaged_store_is_reported_and_left_alone() {
 }
 
 #[test]
+fn what_cannot_be_kept_is_never_called_ready() {
+    // All of them take writes, or say that they do, and give nothing back.
+    for device in ["/dev/null", "/dev/zero", "/dev/full"] {
+        let world = World::new();
+        fs::create_dir(world.home()).unwrap();
+        fs::set_permissions(world.home(), fs::Permissions::from_mode(0o700)).unwrap();
+        std::os::unix::fs::symlink(device, world.home().join("store.img")).unwrap();
+        let (mut child, said) = world.start_with_ready();
+        assert_eq!(child.wait().unwrap().code(), Some(3), "{device}");
+        assert!(said.contains("store.img") && said.lines().count() <= 3, "{device}: {said}");
+        assert!(Client::connect(&world.socket()).is_err(), "{device}");
+    }
+}
+
+#[test]
 fn doctor_and_status_say_how_the_daemon_does() {
     let world = World::started();
     match world.ask(&AdminRequest::Doctor).0.pop() {

@@ -83,6 +83,13 @@ impl Window {
         }
     }
 
+    /// Makes a counter at least `value`.
+    pub fn raise_u64(&self, offset: usize, value: u64) {
+        if let Some(cell) = self.at::<AtomicU64>(offset) {
+            cell.fetch_max(value, Ordering::Relaxed);
+        }
+    }
+
     /// Copies bytes out; false when out of bounds.
     pub fn copy_out(&self, offset: usize, to: &mut [u8]) -> bool {
         for (index, byte) in to.iter_mut().enumerate() {

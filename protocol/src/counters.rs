@@ -11,3 +11,5 @@ pub const LOOKUPS: usize = 8;
 pub const OPENS: usize = 16;
 /// Byte offset: requests sent to the daemon.
 pub const REQUESTS: usize = 24;
+/// Byte offset: microseconds that the longest wait of a request for a daemon that was gone has taken, not a sum.
+pub const LONGEST_WAIT_US: usize = 32;

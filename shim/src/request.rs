@@ -195,12 +195,21 @@ impl<'a> Request<'a> {
             size_of::<VnodeRequest>() + self.name.len() + self.name2.len(),
         );
         let mut deadline_ns = 0;
+        let answered = |deadline_ns: i64| {
+            if deadline_ns != 0 {
+                let left_ns = deadline_ns - raw::now_ns();
+                let waited_us = RECONNECT_TIMEOUT_MS as i64 * 1_000 - left_ns / 1_000;
+                view::raise(counters::LONGEST_WAIT_US, waited_us.max(0) as u64);
+            }
+        };
         loop {
             let attempt =
                 line.connected().and_then(|fd| self.exchange::<LEN>(fd, line.patience(), &header, more));
             match attempt {
-                Ok((0, reply, fd)) => return Ok((reply, fd)),
-                Ok((errno, _, _)) => return Err(errno as Errno),
+                Ok((status, reply, fd)) => {
+                    answered(deadline_ns);
+                    return if status == 0 { Ok((reply, fd)) } else { Err(status as Errno) };
+                }
                 Err(errno @ (libc::EMFILE | libc::ENFILE | libc::ENOMEM)) => return Err(errno),
                 Err(libc::EACCES) => {
                     init::complain(&[b"this user may not reach the daemon: see docs/limits.md"]);
@@ -213,6 +222,7 @@ impl<'a> Request<'a> {
             if deadline_ns == 0 {
                 deadline_ns = now_ns + RECONNECT_TIMEOUT_MS as i64 * 1_000_000;
             } else if now_ns > deadline_ns {
+                answered(deadline_ns);
                 init::complain(&[b"the daemon does not answer: see 'vrift daemon status'"]);
                 return Err(libc::EIO);
             } else {

@@ -197,6 +197,14 @@ pub fn count(counter: usize) {
     }
 }
 
+/// Raises a counter of `vrift_protocol::counters` that keeps the largest value.
+#[cold]
+pub fn raise(counter: usize, value: u64) {
+    if let Ok(fixed) = fixed() {
+        fixed.counters.raise_u64(counter, value);
+    }
+}
+
 /// The workspace's number.
 pub fn workspace() -> Result<u32, Errno> {
     index().map(Reader::workspace)

@@ -1,4 +1,4 @@
-//! Developer commands of vrift: `cargo xtask build|demo|test|bench|coverage|install|tidy`.
+//! Developer commands of vrift: `cargo xtask build|demo|test|fuzz|bench|coverage|install|tidy`.
 //!
 //! Lives here: what runs cargo, the test programs and the built binaries, and the static checks of the
 //! workspace. May be imported: nothing of vrift itself; the binaries are used as a user would.
@@ -39,6 +39,14 @@ enum Command {
         #[arg(long)]
         long: bool,
     },
+    /// Feed mutated bytes to everything that reads bytes of others
+    Fuzz {
+        /// For each target
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
     /// Measure vrift against the plain file system, side by side
     Bench {
         /// Passed on to the harness; `cargo xtask bench -- --help` lists them
@@ -69,6 +77,7 @@ fn main() -> ExitCode {
         Command::Build => build::run(),
         Command::Demo => demo::run(),
         Command::Test { long } => return exit_code(suite::test(long)),
+        Command::Fuzz { seconds, seed } => suite::fuzz(seconds, seed),
         Command::Bench { args } => bench::run(&args),
         Command::Coverage { check: false } => coverage::write(),
         Command::Coverage { check: true } => coverage::check(),

@@ -7,6 +7,7 @@ mod roots;
 
 use crate::admin::{Refusal, Teller};
 use crate::daemon::Daemon;
+use crate::kill_points;
 use statefs_journal::{BlobHash, Collection};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::Ordering;
@@ -158,6 +159,7 @@ fn run(daemon: &Daemon, manner: &Manner<'_>) -> Result<Collected, Refusal> {
     // What is queued for the store is its only copy: nothing can be said about it before it is there.
     daemon.flush().map_err(|error| failed(&error))?;
     let live = roots::collect(daemon).map_err(|error| failed(&error))?;
+    kill_points::pass(|| "gc marked".into());
     let hot = daemon.cas.hot_files().map_err(|error| failed(&error))?;
     let garbage = by_last_use(daemon, &live, &hot);
     let hot_bytes: u64 = hot.values().map(|file| file.bytes).sum();
@@ -175,13 +177,16 @@ fn run(daemon: &Daemon, manner: &Manner<'_>) -> Result<Collected, Refusal> {
         chosen.push(hash);
     }
     let swept = collection.sweep(&chosen, &mut |so_far| {
+        kill_points::pass(|| "gc sweeping".into());
         (manner.progress)("removing", so_far.blobs, so_far.bytes);
         std::thread::sleep(manner.pause);
         !daemon.is_stopping()
     });
     let swept = swept.map_err(|error| failed(&error))?;
     (result.blobs, result.blob_bytes) = (swept.blobs, swept.bytes);
+    kill_points::pass(|| "gc swept".into());
     prune(daemon, &collection, &chosen, &hot, &mut result).map_err(|error| failed(&error))?;
+    kill_points::pass(|| "gc pruned".into());
     if manner.max_bytes.is_some() && !enough(total) {
         // All garbage is gone: what is left of the hot tier can be made again.
         let mut rest: Vec<(i64, BlobHash)> = hot

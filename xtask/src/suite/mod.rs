@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+pub use stages::fuzz;
 use tally::Tally;
 
 /// One line of the summary.

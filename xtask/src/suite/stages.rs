@@ -29,6 +29,7 @@ pub fn all(long: bool) -> Vec<Stage> {
         ("hooks and exports", Box::new(|| passed(coverage::check()))),
         ("tests/shell", Box::new(|| shell_tests(&[]))),
         ("tests/sequences", Box::new(move || sequences(long))),
+        ("tests/kills", Box::new(move || kills(long))),
         ("tests/real", Box::new(real_tests)),
         ("tests/suites", Box::new(move || foreign_suites(long))),
         ("demo", Box::new(|| passed(demo::run()))),
@@ -121,6 +122,19 @@ fn sequences(long: bool) -> Result<Tally> {
         sum.add(watched(&command, tally::of_script)?);
     }
     Ok(sum)
+}
+
+/// The daemon dies at random instants and at every named step while a build runs.
+fn kills(long: bool) -> Result<Tally> {
+    let mut command = process::program(workspace::root().join("tests/kills/run"));
+    command.args(long.then_some("--long")).env("VRIFT_BIN_DIR", workspace::release());
+    watched(&command, tally::of_script)
+}
+
+/// Each fuzz target for so many seconds, from a seed.
+pub fn fuzz(seconds: u64, seed: u64) -> Result<()> {
+    let args = ["run", "--release", "--locked", "-p", "vrift-fuzz", "--"];
+    process::check(process::cargo(&args).args([seconds.to_string(), seed.to_string()]))
 }
 
 fn real_tests() -> Result<Tally> {
