@@ -151,8 +151,8 @@ fn answer(daemon: &Arc<Daemon>, request: &AdminRequest, tell: &Teller<'_>) -> Re
             fit(&mut taken.conflicts);
             AdminReply::Taken(taken)
         }
-        AdminRequest::Sync { target } => {
-            let mut taken = crate::ingest::take_in(daemon, find_awake(daemon, target)?, tell)?;
+        AdminRequest::Sync { target, settle } => {
+            let mut taken = crate::ingest::take_in(daemon, find_awake(daemon, target)?, *settle, tell)?;
             fit(&mut taken.skipped);
             fit(&mut taken.conflicts);
             AdminReply::Taken(taken)

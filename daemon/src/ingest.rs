@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 use vrift_cas::BlobHash;
-use vrift_protocol::admin::{PathBytes, Taken};
+use vrift_protocol::admin::{PathBytes, Settle, Taken};
 
 /// Longest name of a workspace: it is part of file names and of command lines.
 const NAME_LEN_MAX: usize = 128;
@@ -45,7 +45,7 @@ pub fn ingest(
             format!("{} is the workspace '{has}' already", show(&dir)),
             "leave --name out, or use that name".into(),
         )),
-        Some((id, _)) => take_in(daemon, id, tell),
+        Some((id, _)) => take_in(daemon, id, None, tell),
         None => first_ingest(daemon, &dir, name, tell),
     }
 }
@@ -155,7 +155,14 @@ fn make_workspace(
 }
 
 /// Takes in what changed in the real directory of a workspace.
-pub fn take_in(daemon: &Daemon, id: u32, tell: &Teller<'_>) -> Result<Taken, Refusal> {
+///
+/// With `settle`, what both sides changed becomes what that side has.
+pub fn take_in(
+    daemon: &Daemon,
+    id: u32,
+    settle: Option<Settle>,
+    tell: &Teller<'_>,
+) -> Result<Taken, Refusal> {
     let started = Instant::now();
     let _hold = daemon.gc.hold();
     let turn = daemon.turn(id);
@@ -177,7 +184,8 @@ pub fn take_in(daemon: &Daemon, id: u32, tell: &Teller<'_>) -> Result<Taken, Ref
     let found = read(daemon, &dir, &old, tell)?;
     let new = Base { rows: with_unread(&old, found.rows, &found.skipped) };
     count(&new, &mut taken);
-    let next = TakeIn::new(daemon, Goal::Live { id }, &old, &new, &mut taken).run().map_err(fail)?;
+    let next =
+        TakeIn::new(daemon, Goal::Live { id }, &old, &new, &mut taken).settle(settle).run().map_err(fail)?;
     if let Some(next) = next {
         set_base(daemon, id, next).map_err(fail)?;
     }

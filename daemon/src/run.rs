@@ -102,7 +102,7 @@ fn take_in_if_there(daemon: &Daemon, id: u32, tell: &Teller<'_>) -> Result<Taken
         return Ok(Taken { workspace: name, view: view[..].into(), ..Taken::default() });
     }
     if std::path::Path::new(crate::walk::os(&view)).is_dir() {
-        return crate::ingest::take_in(daemon, id, tell);
+        return crate::ingest::take_in(daemon, id, None, tell);
     }
     let gone = Problem { path: view[..].into(), what: "is not there: nothing taken in".into() };
     Ok(Taken { workspace: name, view: view[..].into(), skipped: vec![gone], ..Taken::default() })

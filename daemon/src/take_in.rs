@@ -1,6 +1,8 @@
 //! Taking in what changed in the real directory: what the workspace did not change itself follows it, what
 //! both changed is a conflict and stays as the workspace has it.
 
+mod settle;
+
 use crate::base::{Base, Held, Row, path_order};
 use crate::daemon::{Daemon, Spaces};
 use crate::namespace::{Applied, Workspace};
@@ -10,7 +12,7 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 use vrift_manifest::types::{S_IFDIR, S_IFLNK, S_IFMT};
 use vrift_manifest::{Content, NewVnode, ROOT, SetAttr, VnodeNo};
-use vrift_protocol::admin::{Problem, Taken};
+use vrift_protocol::admin::{Settle, Taken};
 
 /// Records of a new workspace that go into the journal at once.
 const BATCH: usize = 512;
@@ -47,6 +49,8 @@ pub struct TakeIn<'a> {
     differs: bool,
     /// Of what both sides changed the later change stands; otherwise the workspace's does.
     later_wins: bool,
+    /// What is done about the rest.
+    settle: Option<Settle>,
 }
 
 impl Access<'_> {
@@ -93,6 +97,7 @@ impl<'a> TakeIn<'a> {
             next: Vec::with_capacity(new.rows.len()),
             differs: false,
             later_wins: false,
+            settle: None,
         }
     }
 
@@ -189,22 +194,22 @@ impl<'a> TakeIn<'a> {
         Ok(())
     }
 
-    fn keep_old(&mut self, old: Option<&Row>, path: &[u8], what: &str) {
-        self.taken.conflicts.push(Problem { path: path.into(), what: what.into() });
-        self.next.extend(old.cloned());
-    }
-
     /// There is something that was not there.
     fn added(&mut self, row: &Row) -> Result<(), Errno> {
         match self.existing(&row.path, row)? {
-            None => self.make(row, None)?,
-            Some((_, true)) => {}
-            Some((vnode, false)) if self.wins(vnode, row)? => self.change(vnode, row, row)?,
+            None if !self.make(row, None)? => return Ok(()),
+            None | Some((_, true)) => {}
+            Some((vnode, false)) if self.wins(vnode, row)? => {
+                if !self.change(vnode, row, row)? {
+                    return Ok(());
+                }
+            }
             Some((vnode, false)) => {
                 let both_dirs = row.is_dir() && is_dir(self.hold().workspace()?, vnode);
                 if !both_dirs {
-                    self.keep_old(None, &row.path, "was made in the workspace and in the real directory");
-                    return Ok(());
+                    return self
+                        .conflict(None, &row.path, "was made in the workspace and in the real directory")
+                        .map(drop);
                 }
             }
         }
@@ -235,17 +240,24 @@ impl<'a> TakeIn<'a> {
         }
         match existing {
             Some(vnode) if !unchanged && holds(self.hold().workspace()?, vnode, new) => {}
-            Some(vnode) if unchanged || (old.is_dir() && new.is_dir()) => self.change(vnode, old, new)?,
-            Some(vnode) if self.wins(vnode, new)? => self.change(vnode, old, new)?,
-            None if self.later_wins => self.make(new, Some(old))?,
+            Some(vnode) if unchanged || (old.is_dir() && new.is_dir()) || self.wins(vnode, new)? => {
+                if !self.change(vnode, old, new)? {
+                    return Ok(());
+                }
+            }
+            None if self.later_wins => {
+                if !self.make(new, Some(old))? {
+                    return Ok(());
+                }
+            }
             Some(_) => {
-                self.keep_old(Some(old), &new.path, "changed in the workspace and in the real directory");
-                return Ok(());
+                return self
+                    .conflict(Some(old), &new.path, "changed in the workspace and in the real directory")
+                    .map(drop);
             }
             None => {
                 let what = "was deleted in the workspace and changed in the real directory";
-                self.keep_old(Some(old), &new.path, what);
-                return Ok(());
+                return self.conflict(Some(old), &new.path, what).map(drop);
             }
         }
         crate::real_xattrs::follow(self, new)?;
@@ -283,12 +295,12 @@ impl<'a> TakeIn<'a> {
         Ok(())
     }
 
-    /// The workspace has what was there: it gets what is there now.
-    fn change(&mut self, vnode: VnodeNo, old: &Row, new: &Row) -> Result<(), Errno> {
+    /// The workspace has what was there: it gets what is there now. False: it was left, as a conflict.
+    fn change(&mut self, vnode: VnodeNo, old: &Row, new: &Row) -> Result<bool, Errno> {
         let (daemon, now_ns) = (self.daemon, self.now_ns);
         let same_kind = old.mode & S_IFMT == new.mode & S_IFMT;
         let mut held = self.hold();
-        let Some(attr) = held.workspace()?.index.attr(vnode) else { return Ok(()) };
+        let Some(attr) = held.workspace()?.index.attr(vnode) else { return Ok(true) };
         // A name that left a group of hard links must not change the others.
         let left_group = attr.nlink > 1 && (old.dev, old.ino) != (new.dev, new.ino);
         if !same_kind || matches!(new.held, Held::Target(_)) || (left_group && !new.is_dir()) {
@@ -321,19 +333,18 @@ impl<'a> TakeIn<'a> {
             self.dir_times.push((vnode, new.mtime_ns));
         }
         self.taken.modified += 1;
-        Ok(())
+        Ok(true)
     }
 
     /// Another kind of thing under the same name.
-    fn replace(&mut self, old: &Row, new: &Row) -> Result<(), Errno> {
+    fn replace(&mut self, old: &Row, new: &Row) -> Result<bool, Errno> {
         let below = self.old.below(&old.path);
         for row in below.iter().rev() {
             self.remove(row)?;
         }
         if find(self.hold().workspace()?, &new.path).is_some() {
             let what = "became something else in the real directory, and the workspace has changes below it";
-            self.keep_old(Some(old), &new.path, what);
-            return Ok(());
+            return self.conflict(Some(old), &new.path, what);
         }
         self.make(new, Some(old))
     }
@@ -342,8 +353,7 @@ impl<'a> TakeIn<'a> {
         let existing = find(self.hold().workspace()?, &row.path);
         if existing.is_some() && !self.remove(row)? && !row.is_dir() {
             let what = "was changed in the workspace and deleted in the real directory";
-            self.keep_old(Some(row), &row.path, what);
-            return Ok(());
+            return self.conflict(Some(row), &row.path, what).map(drop);
         }
         self.differs = true;
         if existing.is_some() {
@@ -376,20 +386,11 @@ impl<'a> TakeIn<'a> {
         Ok(true)
     }
 
-    /// The directory of something that stands, should the workspace have removed it.
-    fn make_parent(&mut self, row: &Row) -> Result<(), Errno> {
-        let slash = row.path.iter().rposition(|byte| *byte == b'/');
-        let (Some(slash), true, new) = (slash, self.later_wins, self.new) else { return Ok(()) };
-        match new.find(&row.path[..slash]) {
-            Some(dir) if find(self.hold().workspace()?, &dir.path).is_none() => self.make(dir, None),
-            _ => Ok(()),
-        }
-    }
-
-    fn make(&mut self, row: &Row, old: Option<&Row>) -> Result<(), Errno> {
+    /// Makes what a row says; false: it was left, as a conflict.
+    fn make(&mut self, row: &Row, old: Option<&Row>) -> Result<bool, Errno> {
         if row.path.is_empty() {
             self.dir_times.push((ROOT, row.mtime_ns));
-            return Ok(());
+            return Ok(true);
         }
         let (daemon, now_ns) = (self.daemon, self.now_ns);
         let linked = (row.nlink > 1 && !row.is_dir()).then_some((row.dev, row.ino));
@@ -400,8 +401,7 @@ impl<'a> TakeIn<'a> {
         let found = parent(workspace, &row.path).filter(|(dir, _)| is_dir(workspace, *dir));
         let Some((dir, name)) = found else {
             drop(held);
-            self.keep_old(old, &row.path, "its directory is gone in the workspace");
-            return Ok(());
+            return self.no_directory(row, old);
         };
         let known = known.filter(|vnode| workspace.index.attr(*vnode).is_some());
         let change = match known {
@@ -426,7 +426,7 @@ impl<'a> TakeIn<'a> {
             None => self.taken.added += 1,
             Some(_) => self.taken.modified += 1,
         }
-        Ok(())
+        Ok(true)
     }
 
     fn set_dir_times(&mut self) -> Result<(), Errno> {

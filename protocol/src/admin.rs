@@ -91,7 +91,8 @@ pub enum AdminRequest {
     /// End of a run: seal and sync; answer [`AdminReply::RunEnd`].
     Leave,
     /// Takes in what changed in the real directory; answer [`AdminReply::Taken`].
-    Sync { target: Target },
+    /// With `settle`, what both sides changed becomes what that side has.
+    Sync { target: Target, settle: Option<Settle> },
     /// What the workspace changed since it was taken in (`against_real` false) or how it differs from the
     /// real directory as it is now; answers rows of [`AdminReply::Changes`].
     Diff { target: Target, against_real: bool },
@@ -129,6 +130,13 @@ pub enum AdminRequest {
     Worktree { workspace: String, cwd: PathBytes, program: PathBytes },
     /// Takes in what was changed in that directory; answer [`AdminReply::Taken`], whose conflicts say what was not.
     ReadBack { workspace: String },
+}
+
+/// Whose change stands where both sides changed something: the workspace's, or the real directory's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Settle {
+    Ours,
+    Theirs,
 }
 
 /// A tree: a workspace as it is now, or one of its snapshots by number or by the first digits of its root.
@@ -191,6 +199,8 @@ pub struct Taken {
     pub skipped: Vec<Problem>,
     /// Changed on both sides: left as it is in the workspace, named here; exit code 1 for `sync`.
     pub conflicts: Vec<Problem>,
+    /// Conflicts that were settled.
+    pub settled: u64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -5,15 +5,21 @@ use super::taken;
 use crate::error::{CliError, Result};
 use crate::session::Session;
 use crate::target::{Chosen, Which};
-use crate::text::{path_text, size};
+use crate::text::{count, path_text, size};
 use clap::Args;
-use vrift_protocol::admin::{AdminReply, AdminRequest};
+use vrift_protocol::admin::{AdminReply, AdminRequest, Settle};
 
 /// Takes in what changed in the real directory; what changed on both sides is named and stays as it is
 #[derive(Args, Debug)]
 pub struct Sync {
     #[command(flatten)]
     pub which: Which,
+    /// What changed on both sides stays as the workspace has it, and is no conflict any more
+    #[arg(long, conflicts_with = "theirs")]
+    pub ours: bool,
+    /// What changed on both sides becomes what the real directory has
+    #[arg(long)]
+    pub theirs: bool,
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
@@ -23,7 +29,12 @@ impl Sync {
     pub fn run(self, quiet: bool) -> Result<u8> {
         let mut session = Session::open(quiet)?;
         let chosen = Chosen::find(&mut session, &self.which)?;
-        let request = AdminRequest::Sync { target: chosen.target() };
+        let settle = match (self.ours, self.theirs) {
+            (true, _) => Some(Settle::Ours),
+            (_, true) => Some(Settle::Theirs),
+            _ => None,
+        };
+        let request = AdminRequest::Sync { target: chosen.target(), settle };
         let (AdminReply::Taken(taken), _) = session.ask(&request, &mut |_| {})? else {
             return Err(CliError::Unexpected { request: "Sync" });
         };
@@ -35,6 +46,10 @@ impl Sync {
             out.line(&format!("{}: {}; {} new", place, taken::changes(&taken), size(taken.new_bytes)))?;
         } else {
             out.line(&format!("{}: nothing changed", path_text(&taken.view)))?;
+        }
+        if !self.json && taken.settled > 0 {
+            let side = if self.ours { "the workspace" } else { "the real directory" };
+            out.line(&format!("{} settled for {side}", count(taken.settled, "conflict", "conflicts")))?;
         }
         out.finish()?;
         taken::name_all_problems(&taken);

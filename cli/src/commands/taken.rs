@@ -20,6 +20,11 @@ pub fn name_problems(what: &str, problems: &[Problem]) {
 pub fn name_all_problems(taken: &Taken) {
     name_problems("skipped", &taken.skipped);
     name_problems("changed on both sides, kept as it is in the workspace", &taken.conflicts);
+    if !taken.conflicts.is_empty() {
+        say!(
+            "vrift: to settle it: vrift sync --ours (the workspace's stands) or --theirs (the real directory's)"
+        );
+    }
 }
 
 /// `3 added, 1 modified, 0 deleted`.
