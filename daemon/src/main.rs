@@ -23,6 +23,7 @@ mod diff;
 mod doctor;
 mod executing;
 mod export;
+mod failing;
 mod flush;
 mod folders;
 mod fresh;

@@ -43,7 +43,7 @@ pub fn open_store(folders: &Folders) -> Result<(Arc<Store>, Namespaces)> {
             .with_context(|| format!("cannot make the store {}", path.display()))?;
     }
     let device = FileDevice::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
-    replay_store(Arc::new(device), folders)
+    replay_store(crate::failing::device(device), folders)
         .with_context(|| format!("cannot open the store {}", path.display()))
 }
 

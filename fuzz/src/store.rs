@@ -96,10 +96,12 @@ pub fn superblock(bytes: &[u8]) {
     use_it(dev);
 }
 
-/// A record of any kind behind the last one, as if the engine had written it.
-pub fn journal(bytes: &[u8]) {
-    let Some((kind, payload)) = bytes.split_first() else { return };
-    let payload = &payload[..payload.len().min(record::PAYLOAD_LEN_MAX)];
+type End = (Seed, RecordHeader, DevOffset);
+
+/// What the records of the store share, its last one, and the block behind it.
+static END: OnceLock<End> = OnceLock::new();
+
+fn end() -> End {
     let current = current();
     let seed = Seed { store_id: current.store_id, epoch: current.epoch };
     let start = current.journal_block.offset();
@@ -111,7 +113,14 @@ pub fn journal(bytes: &[u8]) {
         }
     }
     let Some((header, end)) = last else { panic!("the store that was just made has no record") };
-    let at = DevOffset(start.0 + end.next_multiple_of(BLOCK_LEN) as u64);
+    (seed, header, DevOffset(start.0 + end.next_multiple_of(BLOCK_LEN) as u64))
+}
+
+/// A record of any kind behind the last one, as if the engine had written it.
+pub fn journal(bytes: &[u8]) {
+    let Some((kind, payload)) = bytes.split_first() else { return };
+    let payload = &payload[..payload.len().min(record::PAYLOAD_LEN_MAX)];
+    let (seed, header, at) = *END.get_or_init(end);
     let header = RecordHeader {
         payload_len: payload.len(),
         seq: Seq(header.seq.0 + 1),

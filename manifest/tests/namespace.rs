@@ -136,6 +136,33 @@ fn rename_follows_the_manual() {
 }
 
 #[test]
+fn a_dump_of_few_vnodes_with_high_numbers_is_loaded() {
+    const MADE: u32 = 20_000;
+    let scratch = Scratch(tempfile::tempdir().unwrap());
+    let mut index = scratch.index();
+    for number in 0..MADE {
+        let name = number.to_string();
+        while let Err(OpError::Full) = index.make(None, ROOT, name.as_bytes(), &new(FILE, b""), NOW) {
+            index.grow().unwrap();
+        }
+    }
+    for number in 0..MADE - 1 {
+        index.unlink(ROOT, number.to_string().as_bytes(), NOW).unwrap();
+    }
+    let last = (MADE - 1).to_string();
+    let vnode = index.lookup(ROOT, last.as_bytes()).unwrap();
+    let mut dump = Vec::new();
+    index.dump(&mut dump).unwrap();
+    let path = scratch.0.path().join("again");
+    let again = Index::load(&path, &params(), &mut &dump[..]).unwrap();
+    assert_eq!(again.lookup(ROOT, last.as_bytes()), Some(vnode));
+    // A number beyond any table: an error, and soon.
+    let at = dump.windows(8).position(|bytes| bytes == vnode.0.to_le_bytes()).unwrap();
+    dump[at..at + 4].copy_from_slice(&u32::MAX.to_le_bytes());
+    assert!(Index::load(&path, &params(), &mut &dump[..]).is_err());
+}
+
+#[test]
 fn growth_and_a_dump_keep_everything() {
     let scratch = scratch();
     let mut index = scratch.index();

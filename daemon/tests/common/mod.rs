@@ -56,6 +56,10 @@ impl World {
     pub fn home(&self) -> PathBuf {
         self.dir.path().join("home")
     }
+    /// As long as it is there, the store's device fails with the errno in it.
+    pub fn fail_file(&self) -> PathBuf {
+        self.dir.path().join("fail")
+    }
     pub fn project(&self) -> PathBuf {
         fs::canonicalize(self.dir.path().join("project")).unwrap()
     }
@@ -63,6 +67,7 @@ impl World {
     pub fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vriftd"));
         command.arg("--home").arg(self.home()).env("XDG_RUNTIME_DIR", self.dir.path().join("run"));
+        command.env("VRIFT_TEST_FAIL", self.fail_file());
         command.stdin(Stdio::null());
         command
     }

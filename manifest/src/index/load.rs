@@ -1,6 +1,6 @@
 //! Filling an index from a dump, before it is published: records are taken as they are.
 
-use super::{Attr, Index, NewVnode, OpError};
+use super::{Attr, Capacity, Index, NewVnode, OpError};
 use crate::layout::{header, inode};
 use crate::types::{ROOT, S_IFLNK, S_IFMT, VnodeNo};
 use std::io;
@@ -28,14 +28,19 @@ impl Index {
         true
     }
 
-    /// Makes room, repeatedly doubled, until `slot` and its records fit.
+    /// Makes room until `slot` and its records fit. The number counts, not how many there are: after many were removed,
+    /// few are left with high ones.
     pub(crate) fn grow_unpublished(&mut self, slot: u32) -> io::Result<()> {
-        loop {
-            *self = self.grown()?;
+        /// Far more doublings than tables have.
+        const GROWTHS_MAX: usize = 64;
+        let least = Capacity { inodes: slot.saturating_add(1), dentries: 0, arena_len: 0 };
+        for _ in 0..GROWTHS_MAX {
+            *self = self.grown_to(least)?;
             if slot < self.window().u32(header::INODE_CAPACITY) && self.has_room(1, 1, 4096).is_ok() {
                 return Ok(());
             }
         }
+        Err(io::Error::from_raw_os_error(super::libc_errno::ENOSPC))
     }
 
     pub(crate) fn load_dentry(&mut self, parent: VnodeNo, child: VnodeNo, name: &[u8]) -> io::Result<()> {
