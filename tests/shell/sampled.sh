@@ -37,9 +37,11 @@ phases() {
     names 'own_calls made 1 system call of its own on the view, unseen (io_uring_setup)'
     sampled 1 'several processes' sh -c 'for i in 1 2 3; do "$0" open one; done' "$BIN/own_calls"
     names 'own_calls made 3 system calls of its own on the view, unseen (openat one)'
-    sampled 1 'a program that goes on with signals' "$BIN/own_calls" signals "$VIEW/one"
-    is "$(cat "$T/out")" done 'it blocks and handles SIGSYS as natively'
-    names 'own_calls made 1 system call'
+    for how in blocked blocked_thread in_handler ignored; do
+        sampled 1 "SIGSYS $how" "$BIN/own_calls" $how "$VIEW/one"
+        is "$(cat "$T/out")" done "SIGSYS $how: as natively"
+        names 'own_calls made 1 system call'
+    done
     sampled 1 'a path outside the view' "$BIN/own_calls" open /etc/passwd
     silent
     sampled 1 'programs that go through the C library' sh -c 'gcc -o main main.c && ./main && ls -lR . && sort one'

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-/* System calls by this program's own instruction: own_calls nothing|open|stat|unlink|io_uring|signals [PATH]
- * signals: one call, then more of them while SIGSYS is blocked, and while a handler has it blocked. */
+/* System calls by this program's own instruction: own_calls nothing|open|stat|unlink|io_uring|HOW [PATH]
+ * HOW: blocked|blocked_thread|in_handler|ignored, what SIGSYS is while the call is made. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -26,30 +26,34 @@ static void handler(int signal)
     own(SYS_access, (long)file, R_OK, 0, 0);
 }
 
-static long with_signals(const char *path)
+/* Each time one call, then more of them where SIGSYS cannot be delivered. */
+static long with_signals(const char *how, const char *path)
 {
     struct sigaction action = {.sa_handler = handler}, old;
     sigset_t all;
     long first = own(SYS_access, (long)path, R_OK, 0, 0);
     file = path;
     sigfillset(&all);
-    action.sa_mask = all;
-    if (sigaction(SIGUSR1, &action, NULL) || raise(SIGUSR1))
-        return -EIO;
-    if (sigprocmask(SIG_SETMASK, &all, NULL) || own(SYS_access, (long)path, R_OK, 0, 0) != first)
-        return -EIO;
-    sigemptyset(&all);
-    if (sigprocmask(SIG_SETMASK, &all, NULL) || sigaction(SIGSYS, NULL, &old) || old.sa_handler != SIG_DFL)
-        return -EIO;
-    action.sa_handler = SIG_IGN;
-    if (sigaction(SIGSYS, &action, NULL) || raise(SIGSYS))
-        return -EIO;
-    return own(SYS_access, (long)path, R_OK, 0, 0);
+    if (!strcmp(how, "blocked")) {
+        if (sigprocmask(SIG_SETMASK, &all, NULL))
+            return -EIO;
+    } else if (!strcmp(how, "blocked_thread")) {
+        if (pthread_sigmask(SIG_BLOCK, &all, NULL))
+            return -EIO;
+    } else if (!strcmp(how, "in_handler")) {
+        action.sa_mask = all;
+        if (sigaction(SIGUSR1, &action, NULL) || raise(SIGUSR1))
+            return -EIO;
+    } else {
+        if (sigaction(SIGSYS, NULL, &old) || old.sa_handler != SIG_DFL || signal(SIGSYS, SIG_IGN) != SIG_DFL || raise(SIGSYS))
+            return -EIO;
+    }
+    return own(SYS_access, (long)path, R_OK, 0, 0) == first ? first : -EIO;
 }
 
 int main(int argc, char **argv)
 {
-    const char *command = argc > 1 ? argv[1] : "", *path = argc > 2 ? argv[2] : "";
+    const char *command = argc > 1 ? argv[1] : "?", *path = argc > 2 ? argv[2] : "";
     char parameters[120] = { 0 };
     struct stat stat;
     long result;
@@ -58,7 +62,7 @@ int main(int argc, char **argv)
     else if (!strcmp(command, "unlink")) result = own(SYS_unlink, (long)path, 0, 0, 0);
     else if (!strcmp(command, "io_uring")) result = own(SYS_io_uring_setup, 4, (long)parameters, 0, 0);
     else if (!strcmp(command, "nothing")) result = 0;
-    else if (!strcmp(command, "signals")) result = with_signals(path);
+    else if (strstr("blocked blocked_thread in_handler ignored", command)) result = with_signals(command, path);
     else return 2;
     puts(result >= 0 ? "done" : strerrorname_np((int)-result));
     return 0;
