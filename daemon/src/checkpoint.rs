@@ -22,6 +22,8 @@ const MAGIC_1: [u8; 8] = *b"VRIFTCP1";
 /// A checkpoint is written when the journal since the last one is longer than this: bounds the time of a
 /// restart to about a second of replay.
 pub const JOURNAL_LEN_MAX_BYTES: u64 = 64 << 20;
+/// What a file takes in the stream, with its name; more is only slower.
+const DUMP_LEN_OF_A_FILE: usize = 192;
 /// Longest block accepted: retry tables, extended attributes and the list of snapshots (some 300 bytes each) grow.
 const HEADER_LEN_MAX: u32 = 64 << 20;
 
@@ -203,6 +205,10 @@ impl Daemon {
             return Ok(());
         }
         let room = self.store.prepare_checkpoint().map_err(|error| error.to_string())?;
+        // Memory is asked for, and touched, while others go on.
+        let files: usize = self.spaces().workspaces.values().map(|workspace| workspace.index.len()).sum();
+        let mut dump = vec![1; files * DUMP_LEN_OF_A_FILE];
+        dump.clear();
         let (pending, dump, roots) = {
             // The lock keeps the records still, so that the dump stands for exactly what the old epoch holds. It goes
             // to memory: the device is written when others may go on.
@@ -213,7 +219,6 @@ impl Daemon {
             let held = Instant::now();
             let pending = room.begin().map_err(|error| error.to_string())?;
             crate::kill_points::pass(|| "checkpoint begun".into());
-            let mut dump = Vec::new();
             write(&spaces, &mut dump).map_err(|error| error.to_string())?;
             tracing::info!(held_us = held.elapsed().as_micros(), bytes = dump.len(), "checkpoint begun");
             (pending, dump, spaces.journal_roots.len())

@@ -34,7 +34,7 @@ impl Index {
                 write_vnode(to, &attr, &self.target(*vnode).unwrap_or_default())?;
             }
         }
-        let mut dentries = Vec::new();
+        let mut dentries = Vec::with_capacity(vnodes.len() * 48);
         let mut count = 0u32;
         for dir in &vnodes {
             self.children(*dir, &mut |name, child| {
