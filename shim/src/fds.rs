@@ -7,7 +7,7 @@ use crate::memory;
 use crate::raw::{self, Errno};
 use crate::text::{PathText, Text, parse_hex16};
 use crate::view;
-use core::ffi::c_int;
+use core::ffi::{c_char, c_int};
 use core::sync::atomic::{AtomicU64, Ordering};
 use vrift_manifest::VnodeNo;
 use vrift_protocol::names;
@@ -157,6 +157,19 @@ pub fn identify_with(fd: c_int, stat: &libc::stat) -> FdKind {
 /// Whether an fd is a directory's, by the kernel: mirror folders are real ones.
 pub fn is_dir(fd: c_int) -> bool {
     raw::fstat(fd).is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFDIR)
+}
+
+/// Whether the kernel's file behind an fd, or a link to one in /proc, is a directory.
+///
+/// # Safety
+/// `path` is a C string.
+pub unsafe fn is_dir_at(dirfd: c_int, path: *const c_char) -> bool {
+    // SAFETY: by contract.
+    let path = unsafe { core::ffi::CStr::from_ptr(path) };
+    match path.is_empty() {
+        true => is_dir(dirfd),
+        false => raw::stat(path).is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFDIR),
+    }
 }
 
 /// The kernel's name of an fd.

@@ -427,7 +427,12 @@ hook! {
         match unsafe { fd_to_link(dirfd, old, flags) } {
             // SAFETY: C's arguments.
             Ok(Some(vnode)) => return unsafe {
-                on_name(dirfd2, new, |to| link_fd(vnode, to), |_, _| errno::fail(libc::EXDEV))
+                let link = |to: &Inside| match link_fd(vnode, to) {
+                    // A directory that is gone is a directory still.
+                    Err(libc::ENOENT) if fds::is_dir_at(dirfd, old) => Err(libc::EPERM),
+                    result => result,
+                };
+                on_name(dirfd2, new, link, |_, _| errno::fail(libc::EXDEV))
             },
             Ok(None) => {}
             Err(errno) => return errno::fail(errno),
