@@ -3,7 +3,7 @@
 mod common;
 use common::{Vrift, stdout};
 
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 25] = [
     "ingest",
     "run",
     "env",
@@ -13,8 +13,14 @@ const COMMANDS: [&str; 19] = [
     "ls",
     "cat",
     "stat",
+    "tree",
     "export",
     "sync",
+    "snapshot",
+    "log",
+    "rollback",
+    "fork",
+    "rm",
     "state",
     "gc",
     "fsck",

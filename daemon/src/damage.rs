@@ -28,10 +28,18 @@ struct Owner {
     real: PathBuf,
 }
 
-fn owners(store: &Store, spaces: &Namespaces, hash: &BlobHash) -> Vec<Owner> {
+impl Owner {
+    fn name(&self) -> PathBytes {
+        PathBytes([self.workspace.as_bytes(), b":", self.path.as_slice()].concat())
+    }
+}
+
+fn real(view: &[u8], path: &[u8]) -> PathBuf {
+    Path::new(os(view)).join(os(path.strip_prefix(b"/").unwrap_or(path)))
+}
+
+fn owners(spaces: &Namespaces, hash: &BlobHash) -> Vec<Owner> {
     let mut found = Vec::new();
-    let real =
-        |view: &[u8], path: &[u8]| Path::new(os(view)).join(os(path.strip_prefix(b"/").unwrap_or(path)));
     for workspace in spaces.workspaces.values() {
         workspace.index.vnodes(&mut |vnode| {
             if found.len() < PATHS_MAX && workspace.sealed_hash(vnode) == Some(hash.0) {
@@ -41,23 +49,15 @@ fn owners(store: &Store, spaces: &Namespaces, hash: &BlobHash) -> Vec<Owner> {
             }
         });
     }
-    kept::each(store, spaces, &mut |kept| {
-        if found.len() < PATHS_MAX && kept.hash == *hash {
-            let real = real(kept.view, kept.path);
-            found.push(Owner { workspace: kept.owner.into(), path: kept.path.to_vec(), real });
-        }
-    });
     found
 }
 
 fn names(owners: &[Owner], spaces: &Namespaces, hash: &BlobHash) -> Vec<PathBytes> {
-    let of_owner =
-        |owner: &Owner| PathBytes([owner.workspace.as_bytes(), b":", owner.path.as_slice()].concat());
     let is_base = |workspace: &&Workspace| workspace.base == Some(hash.0);
     let tables = spaces.workspaces.values().filter(is_base);
     let of_table =
         |workspace: &Workspace| PathBytes(format!("{}: what it took in last", workspace.name).into_bytes());
-    owners.iter().map(of_owner).chain(tables.map(of_table)).collect()
+    owners.iter().map(Owner::name).chain(tables.map(of_table)).collect()
 }
 
 /// The file at `path`, if it has the right bytes.
@@ -75,11 +75,29 @@ pub struct Hit {
     paths: Vec<PathBytes>,
 }
 
-/// Looks for the paths of a damaged blob.
-pub fn hit(store: &Store, spaces: &Namespaces, hash: &BlobHash) -> Hit {
-    let owners = owners(store, spaces, hash);
+/// Looks for the paths of a damaged blob in workspaces.
+pub fn hit(spaces: &Namespaces, hash: &BlobHash) -> Hit {
+    let owners = owners(spaces, hash);
     let paths = names(&owners, spaces, hash);
     Hit { owners, paths }
+}
+
+impl Hit {
+    /// Looks for them in snapshots and forks, too.
+    pub fn and_kept(mut self, store: &Store, trees: &[kept::Tree], hash: &BlobHash) -> Hit {
+        kept::each(store, trees, &mut |kept| {
+            if self.paths.len() < PATHS_MAX && kept.hash == *hash {
+                let owner = Owner {
+                    workspace: kept.owner.into(),
+                    path: kept.path.to_vec(),
+                    real: real(kept.view, kept.path),
+                };
+                self.paths.push(owner.name());
+                self.owners.push(owner);
+            }
+        });
+        self
+    }
 }
 
 /// Names a damaged blob's paths; with `heals`, puts it back from the hot tier or a real file that has its bytes. Reads
@@ -134,7 +152,13 @@ pub fn unstored(store: &Store, spaces: &Namespaces) -> HashMap<BlobHash, Vec<Pat
             note(BlobHash(base), &|| b" what it took in last".to_vec());
         }
     }
-    kept::each(store, spaces, &mut |kept| {
+    missing
+}
+
+/// The same for snapshots and forks.
+pub fn unstored_kept(store: &Store, trees: &[kept::Tree]) -> HashMap<BlobHash, Vec<PathBytes>> {
+    let mut missing: HashMap<BlobHash, Vec<PathBytes>> = HashMap::new();
+    kept::each(store, trees, &mut |kept| {
         if !store.has_blob(&kept.hash) {
             let paths = missing.entry(kept.hash).or_default();
             if paths.len() < PATHS_MAX {

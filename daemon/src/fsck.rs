@@ -64,6 +64,7 @@ fn check_content(
     checked: &mut Checked,
 ) -> Result<()> {
     let (store, spaces) = recover::replay_store(device, folders)?;
+    let trees = crate::snapshots::kept::trees(&spaces);
     for hash in store.blobs_after(None) {
         match store.verify_blob(&hash) {
             Ok(bytes) => {
@@ -74,7 +75,7 @@ fn check_content(
                 checked.flaws.push(damage::judge(
                     &store,
                     &folders.home,
-                    damage::hit(&store, &spaces, &hash),
+                    damage::hit(&spaces, &hash).and_kept(&store, &trees, &hash),
                     &hash,
                     repairs,
                 ));
@@ -83,7 +84,9 @@ fn check_content(
         }
     }
     let unstored = damage::unstored(&store, &spaces);
-    checked.flaws.extend(damage::missing(&store, &folders.home, unstored));
+    for unstored in [unstored, damage::unstored_kept(&store, &trees)] {
+        checked.flaws.extend(damage::missing(&store, &folders.home, unstored));
+    }
     for (id, (name, why)) in &spaces.unreadable {
         if repairs {
             let (kind, payload) = Record::Remove { workspace: *id }.encode();

@@ -3,6 +3,7 @@
 use crate::admin::{Refusal, Teller};
 use crate::daemon::Daemon;
 use crate::damage;
+use crate::snapshots::kept::trees;
 use statefs_journal::{BlobHash, StoreError};
 use std::fs;
 use std::path::PathBuf;
@@ -42,7 +43,10 @@ pub fn run(daemon: &Daemon, manner: &Manner, tell: &Teller<'_>) -> Result<Checke
         }
         crate::fsck::note(&mut checked, &found);
         let unstored = damage::unstored(&daemon.store, &daemon.spaces());
-        checked.flaws.extend(damage::missing(&daemon.store, &daemon.folders.home, unstored));
+        let trees = trees(&daemon.spaces());
+        for unstored in [unstored, damage::unstored_kept(&daemon.store, &trees)] {
+            checked.flaws.extend(damage::missing(&daemon.store, &daemon.folders.home, unstored));
+        }
     }
     let position = position_file(daemon);
     let from = if manner.restart { None } else { read_position(&position) };
@@ -61,7 +65,9 @@ pub fn run(daemon: &Daemon, manner: &Manner, tell: &Teller<'_>) -> Result<Checke
             // Removed meanwhile.
             Err(StoreError::NotFound { .. }) => {}
             Err(StoreError::BlobMismatch { .. } | StoreError::Io { .. } | StoreError::Truncated { .. }) => {
-                let hit = damage::hit(&daemon.store, &daemon.spaces(), hash);
+                let hit = damage::hit(&daemon.spaces(), hash);
+                let trees = trees(&daemon.spaces());
+                let hit = hit.and_kept(&daemon.store, &trees, hash);
                 let flaw = damage::judge(&daemon.store, &daemon.folders.home, hit, hash, manner.heals);
                 tracing::error!(%hash, repaired = flaw.repaired, "damaged content");
                 checked.flaws.push(flaw);

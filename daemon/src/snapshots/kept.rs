@@ -5,7 +5,7 @@ use crate::namespace::Namespaces;
 use statefs_journal::{BlobHash, Store};
 use std::collections::HashSet;
 use vrift_manifest::Content;
-use vrift_manifest::tree::{Address, TreeRoot, visit};
+use vrift_manifest::tree::{Address, visit};
 
 /// A blob of a tree.
 pub struct Kept<'a> {
@@ -18,17 +18,24 @@ pub struct Kept<'a> {
     pub hash: BlobHash,
 }
 
+/// A tree to be looked into.
+pub struct Tree {
+    owner: String,
+    view: Vec<u8>,
+    root: Address,
+}
+
 /// Calls `each` with every blob, once for each place in a directory of which there are not several the same. What is
-/// below a directory that cannot be read is unknown.
-pub fn each(store: &Store, spaces: &Namespaces, each: &mut dyn FnMut(&Kept<'_>)) {
+/// below a directory that cannot be read is unknown. Reads as much as there is: the caller holds no lock.
+pub fn each(store: &Store, trees: &[Tree], each: &mut dyn FnMut(&Kept<'_>)) {
     let mut seen: HashSet<Address> = HashSet::new();
-    for (owner, view, root) in owners(spaces) {
-        let mut due: Vec<(Vec<u8>, Address)> = vec![(Vec::new(), root.address())];
+    for Tree { owner, view, root } in trees {
+        let mut due: Vec<(Vec<u8>, Address)> = vec![(Vec::new(), *root)];
         while let Some((path, address)) = due.pop() {
             if !seen.insert(address) {
                 continue;
             }
-            each(&Kept { owner: &owner, view, path: &path, hash: BlobHash(address) });
+            each(&Kept { owner, view, path: &path, hash: BlobHash(address) });
             let Ok(object) = fetch(store, &address) else { continue };
             let _what_follows_is_unknown = visit(&object, &mut |entry| {
                 let path = if path.is_empty() {
@@ -38,7 +45,7 @@ pub fn each(store: &Store, spaces: &Namespaces, each: &mut dyn FnMut(&Kept<'_>))
                 };
                 match (entry.attr.content, entry.object) {
                     (Content::Sealed(hash), _) => {
-                        each(&Kept { owner: &owner, view, path: &path, hash: BlobHash(hash) });
+                        each(&Kept { owner, view, path: &path, hash: BlobHash(hash) });
                     }
                     (_, Some(object)) => due.push((path, object)),
                     _ => {}
@@ -49,15 +56,21 @@ pub fn each(store: &Store, spaces: &Namespaces, each: &mut dyn FnMut(&Kept<'_>))
     }
 }
 
-fn owners(spaces: &Namespaces) -> Vec<(String, &[u8], &TreeRoot)> {
-    let view = |id: u32| -> &[u8] {
+/// The trees of all snapshots and of forks that nobody entered.
+pub fn trees(spaces: &Namespaces) -> Vec<Tree> {
+    let view = |id: u32| {
         let awake = spaces.workspaces.get(&id).map(|workspace| &workspace.view);
-        awake.or_else(|| spaces.asleep.get(&id).map(|asleep| &asleep.view)).map_or(&[], Vec::as_slice)
+        awake.or_else(|| spaces.asleep.get(&id).map(|asleep| &asleep.view)).cloned().unwrap_or_default()
     };
-    let snapshots = spaces.snapshots.values().map(|it| {
-        let name = spaces.name_of(it.workspace).unwrap_or_default();
-        (format!("{name}@{}", it.number), view(it.workspace), &it.root)
+    let snapshots = spaces.snapshots.values().map(|it| Tree {
+        owner: format!("{}@{}", spaces.name_of(it.workspace).unwrap_or_default(), it.number),
+        view: view(it.workspace),
+        root: it.root.address(),
     });
-    let asleep = spaces.asleep.values().map(|asleep| (asleep.name.clone(), &asleep.view[..], &asleep.root));
+    let asleep = spaces.asleep.values().map(|asleep| Tree {
+        owner: asleep.name.clone(),
+        view: asleep.view.clone(),
+        root: asleep.root.address(),
+    });
     snapshots.chain(asleep).collect()
 }
