@@ -292,8 +292,15 @@ fn remove_real(daemon: &Daemon, workspace: u32, vnode: VnodeNo) {
 pub fn tidy(daemon: &Daemon, workspace: u32, applied: &Applied) {
     let file = |unlinked: &Unlinked| match unlinked.content {
         Content::Staged if unlinked.last => {
+            let path = daemon.folders.staging(workspace, unlinked.vnode.0);
+            // Who has it open asks the file itself for these from now on.
+            if nix::unistd::geteuid().is_root() && (unlinked.uid, unlinked.gid) != (0, 0) {
+                let _gone_already = std::os::unix::fs::chown(&path, Some(unlinked.uid), Some(unlinked.gid));
+            }
+            let mode = fs::Permissions::from_mode(unlinked.mode & 0o7777);
+            let _gone_already = fs::set_permissions(&path, mode);
             // Before the reply: that the client's fd has no name left tells it that its vnode is gone.
-            let _ = fs::remove_file(daemon.folders.staging(workspace, unlinked.vnode.0));
+            let _ = fs::remove_file(&path);
         }
         Content::None if unlinked.last => remove_real(daemon, workspace, unlinked.vnode),
         // Another name is left, or the bytes are the store's.

@@ -105,6 +105,10 @@ pub struct Unlinked {
     /// It was the last name: the vnode is gone too.
     pub last: bool,
     pub content: Content,
+    /// What it had until then.
+    pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
 }
 
 /// What a rename did.

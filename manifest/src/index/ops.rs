@@ -110,6 +110,7 @@ impl Index {
         let slot = self.reader.child(number);
         let vnode = self.reader.vnode(slot);
         let content = self.reader.content(slot);
+        let (mode, uid, gid) = (self.reader.mode(slot), self.reader.uid(slot), self.reader.gid(slot));
         let last = self.reader.nlink(slot) <= 1;
         self.remove_dentry(number);
         if last {
@@ -118,7 +119,7 @@ impl Index {
             self.add_nlink(slot, -1);
             self.set_time(slot, inode::CTIME, now_ns);
         }
-        Unlinked { vnode, last, content }
+        Unlinked { vnode, last, content, mode, uid, gid }
     }
 
     /// Removes an empty directory.
