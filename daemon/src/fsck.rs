@@ -13,14 +13,16 @@ use std::time::Instant;
 use vrift_protocol::admin::{Checked, Flaw, PathBytes};
 use vrift_protocol::names;
 
-/// Checks everything, with `repairs` also mends what can be mended. Without it nothing is changed.
+/// Checks everything, with `repairs` also mends what can be mended. Without it nothing is changed. False, and nothing
+/// is done or printed: a daemon serves the store, or is about to.
 ///
 /// # Errors
 /// What keeps it from telling what the store holds.
-pub fn run(home: &Path, repairs: bool) -> Result<()> {
+pub fn run(home: &Path, repairs: bool) -> Result<bool> {
     let started = Instant::now();
     let folders = Folders::prepare(home).context("cannot use the state folder")?;
-    crate::serve::refuse_second(&folders)?;
+    // As long as it is held no daemon begins to serve.
+    let Some(_lock) = crate::serve::lock_unserved(&folders)? else { return Ok(false) };
     let path = folders.in_home(names::STORE_FILE);
     let device = FileDevice::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
     let mut checked = Checked { complete: true, ..Checked::default() };
@@ -38,7 +40,7 @@ pub fn run(home: &Path, repairs: bool) -> Result<()> {
     }
     checked.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     println!("{}", serde_json::to_string(&checked)?);
-    Ok(())
+    Ok(true)
 }
 
 /// One bad superblock does not keep the store from being read.

@@ -70,6 +70,7 @@ use anyhow::{Context, Result};
 use args::Args;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
+use vrift_protocol::names;
 
 /// Exit code for bad usage.
 const BAD_USAGE: u8 = 2;
@@ -103,8 +104,7 @@ fn run(args: &Args) -> Result<i32> {
         None => vrift_protocol::locate::home_dir().context("cannot tell where the state folder is")?,
     };
     if args.fsck {
-        fsck::run(&home, args.repair)?;
-        return Ok(0);
+        return Ok(if fsck::run(&home, args.repair)? { 0 } else { names::EXIT_SERVED });
     }
     if args.foreground || args.serve {
         let filter = EnvFilter::try_from_env("VRIFT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));

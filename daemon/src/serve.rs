@@ -126,12 +126,18 @@ fn refusal(folders: &Folders) -> anyhow::Error {
     )
 }
 
+/// The lock of the one that serves the state folder; None: a daemon has it.
+pub fn lock_unserved(folders: &Folders) -> Result<Option<Flock<File>>> {
+    match Flock::lock(open_lock(folders)?, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(Some(lock)),
+        Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
+        Err((_, errno)) => Err(errno).context("cannot take the lock"),
+    }
+}
+
 /// Fails when a daemon serves the state folder already.
 pub fn refuse_second(folders: &Folders) -> Result<()> {
-    match Flock::lock(open_lock(folders)?, FlockArg::LockExclusiveNonblock) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(refusal(folders)),
-    }
+    lock_unserved(folders)?.map(drop).ok_or_else(|| refusal(folders))
 }
 
 /// One daemon per state folder.

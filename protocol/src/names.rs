@@ -68,3 +68,6 @@ pub fn sample_of(value: &[u8]) -> Option<u16> {
     let number = core::str::from_utf8(value).ok()?.parse().ok()?;
     (number <= MAX).then_some(number)
 }
+
+/// Exit code of `vriftd --fsck` when a daemon serves the store: it is the one to be asked.
+pub const EXIT_SERVED: i32 = 4;

@@ -8,7 +8,13 @@ use crate::session::Session;
 use crate::text::{count, path_text, size};
 use clap::Args;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 use vrift_protocol::admin::{AdminReply, AdminRequest, Checked};
+use vrift_protocol::names;
+
+/// How long a daemon that has the store gets to answer: it reads its journal first.
+const START_LIMIT: Duration = Duration::from_secs(10);
+const START_PAUSE: Duration = Duration::from_millis(50);
 
 /// Paths that are printed for one flaw.
 const PATHS_SHOWN: usize = 5;
@@ -40,13 +46,17 @@ pub struct Scrub {
 
 impl Fsck {
     pub fn run(self, quiet: bool) -> Result<u8> {
-        let checked = match Session::running(quiet)? {
-            Some(mut session) => {
-                let request =
-                    AdminRequest::Check { rate_bytes: 0, restart: true, metadata: true, heals: self.repair };
-                ask(&mut session, &request)?
+        let until = Instant::now() + START_LIMIT;
+        let request =
+            AdminRequest::Check { rate_bytes: 0, restart: true, metadata: true, heals: self.repair };
+        let checked = loop {
+            if let Some(mut session) = Session::running(quiet)? {
+                break ask(&mut session, &request)?;
             }
-            None => offline(self.repair)?,
+            if let Some(checked) = offline(self.repair, Instant::now() >= until)? {
+                break checked;
+            }
+            std::thread::sleep(START_PAUSE);
         };
         report(&checked, self.json)
     }
@@ -73,8 +83,9 @@ fn ask(session: &mut Session, request: &AdminRequest) -> Result<Checked> {
     }
 }
 
-/// The daemon's binary has the store's code; it looks and ends.
-fn offline(repair: bool) -> Result<Checked> {
+/// The daemon's binary has the store's code; it looks and ends. None: a daemon is about to serve the store (an error if
+/// it was waited for long enough).
+fn offline(repair: bool, is_late: bool) -> Result<Option<Checked>> {
     let unreadable = |what: String| CliError::Refused {
         failure: vrift_protocol::admin::Failure::Store,
         what,
@@ -90,11 +101,18 @@ fn offline(repair: bool) -> Result<Checked> {
         command.arg("--repair");
     }
     let output = command.output().map_err(|source| CliError::Spawn { path: binary, source })?;
+    if output.status.code() == Some(names::EXIT_SERVED) {
+        let what = "a daemon has the store and does not answer".into();
+        let hint = "look at: vrift daemon logs".into();
+        let failure = vrift_protocol::admin::Failure::Store;
+        return if is_late { Err(CliError::Refused { failure, what, hint }) } else { Ok(None) };
+    }
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         return Err(unreadable(said.trim().trim_start_matches("vriftd: ").to_string()));
     }
-    serde_json::from_slice(&output.stdout).map_err(|_| CliError::Unexpected { request: "--fsck" })
+    let checked = serde_json::from_slice(&output.stdout);
+    checked.map(Some).map_err(|_| CliError::Unexpected { request: "--fsck" })
 }
 
 fn report(checked: &Checked, json: bool) -> Result<u8> {

@@ -429,7 +429,7 @@ hook! {
             Ok(Some(vnode)) => return unsafe {
                 let link = |to: &Inside| match link_fd(vnode, to) {
                     // A directory that is gone is a directory still.
-                    Err(libc::ENOENT) if fds::is_dir_at(dirfd, old) => Err(libc::EPERM),
+                    Err(libc::ENOENT) if !to.slash && fds::is_dir_at(dirfd, old) => Err(libc::EPERM),
                     result => result,
                 };
                 on_name(dirfd2, new, link, |_, _| errno::fail(libc::EXDEV))
