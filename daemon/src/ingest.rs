@@ -24,6 +24,20 @@ const CACHED_ROWS_MAX: usize = 200_000;
 /// Key of the turn that first ingests take; no workspace has this number.
 const FIRST_INGEST_TURN: u32 = 0;
 
+/// Tables with more rows than this leave so much behind that it is given back at once.
+const LARGE_ROWS: usize = 20_000;
+
+/// Gives back what a look at a large directory took.
+struct GivesBack(bool);
+
+impl Drop for GivesBack {
+    fn drop(&mut self) {
+        if self.0 {
+            crate::sys::give_back_memory();
+        }
+    }
+}
+
 /// Reads `dir` into the workspace that has it as its view path, or a new one.
 pub fn ingest(
     daemon: &Daemon,
@@ -84,7 +98,9 @@ fn first_ingest(
     let _hold = daemon.gc.hold();
     let failed = FailedIngest(daemon);
     let guard = FreshGuard::new(daemon);
+    let mut gives_back = GivesBack(false);
     let found = read(daemon, dir, &Base::default(), tell)?;
+    gives_back.0 = found.rows.len() > LARGE_ROWS;
     let (id, name) = {
         let mut spaces = daemon.spaces();
         let taken = |name: &str| spaces.named(name).is_some();
@@ -181,6 +197,8 @@ pub fn take_in(
     // What is staged without a writer counts as what it holds.
     daemon.seal_all(id).map_err(fail)?;
     let old = base_of(daemon, id)?;
+    // Declared before what it follows: dropped after it.
+    let _gives_back = GivesBack(old.rows.len() > LARGE_ROWS);
     let found = read(daemon, &dir, &old, tell)?;
     let new = Base { rows: with_unread(&old, found.rows, &found.skipped) };
     count(&new, &mut taken);

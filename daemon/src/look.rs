@@ -109,7 +109,12 @@ fn entry(daemon: &Daemon, workspace: &Workspace, vnode: VnodeNo, path: &[u8]) ->
         attr.mtime_ns = ns(stat.mtime(), stat.mtime_nsec());
         attr.ctime_ns = attr.ctime_ns.max(ns(stat.ctime(), stat.ctime_nsec()));
     }
-    Ok(Entry {
+    Ok(row(path, &attr, workspace.index.target(vnode).map(PathBytes)))
+}
+
+/// What is told of a path.
+pub fn row(path: &[u8], attr: &Attr, target: Option<PathBytes>) -> Entry {
+    Entry {
         path: path.into(),
         file_type: type_name(attr.mode).into(),
         mode: attr.mode,
@@ -120,12 +125,12 @@ fn entry(daemon: &Daemon, workspace: &Workspace, vnode: VnodeNo, path: &[u8]) ->
         mtime_ns: attr.mtime_ns,
         ctime_ns: attr.ctime_ns,
         atime_ns: attr.atime_ns,
-        vnode: vnode.0,
+        vnode: attr.vnode.0,
         hash: match attr.content {
             Content::Sealed(hash) => Some(BlobHash(hash).to_string()),
             _ => None,
         },
         staged: attr.content == Content::Staged,
-        target: workspace.index.target(vnode).map(PathBytes),
-    })
+        target,
+    }
 }

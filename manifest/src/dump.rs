@@ -9,7 +9,7 @@
 //! per dentry, directory by directory in its order: parent u64, child u64, name length u16, name
 //! ```
 
-use crate::index::{Attr, Index, NewVnode, Params};
+use crate::index::{Attr, Index, Params};
 use crate::layout::inode;
 use crate::types::{Content, S_IFDIR, S_IFLNK, S_IFMT, VnodeNo};
 use std::io::{self, Read, Write};
@@ -81,18 +81,7 @@ impl Index {
     }
 
     fn load_vnode(&mut self, attr: &Attr, target: &[u8]) -> io::Result<()> {
-        let new = NewVnode {
-            mode: attr.mode,
-            uid: attr.uid,
-            gid: attr.gid,
-            rdev: attr.rdev,
-            size: attr.size,
-            atime_ns: attr.atime_ns,
-            mtime_ns: attr.mtime_ns,
-            ctime_ns: attr.ctime_ns,
-            content: attr.content,
-            target,
-        };
+        let new = attr.as_new(target);
         if !self.load_slot(attr.vnode, &new, attr.blocks) {
             self.grow_unpublished(attr.vnode.slot())?;
             if !self.load_slot(attr.vnode, &new, attr.blocks) {

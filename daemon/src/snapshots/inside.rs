@@ -131,24 +131,6 @@ pub fn of<'a>(daemon: &'a Daemon, id: u32, snapshot: &str) -> Result<Inside<'a>,
 }
 
 fn entry(path: Vec<u8>, node: &Node) -> Entry {
-    let attr = &node.attr;
-    Entry {
-        path: PathBytes(path),
-        file_type: type_name(attr.mode).into(),
-        mode: attr.mode,
-        uid: attr.uid,
-        gid: attr.gid,
-        nlink: attr.nlink,
-        size: attr.size,
-        mtime_ns: attr.mtime_ns,
-        ctime_ns: attr.ctime_ns,
-        atime_ns: attr.atime_ns,
-        vnode: attr.vnode.0,
-        hash: match attr.content {
-            Content::Sealed(hash) => Some(BlobHash(hash).to_string()),
-            _ => None,
-        },
-        staged: false,
-        target: if node.target.is_empty() { None } else { Some(PathBytes(node.target.clone())) },
-    }
+    let target = if node.target.is_empty() { None } else { Some(PathBytes(node.target.clone())) };
+    crate::look::row(&path, &node.attr, target)
 }

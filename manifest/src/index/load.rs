@@ -76,18 +76,7 @@ impl Index {
 
     /// Fills a reserved slot that is empty.
     pub(crate) fn fill_slot(&self, attr: &Attr, target: &[u8]) {
-        let new = NewVnode {
-            mode: attr.mode,
-            uid: attr.uid,
-            gid: attr.gid,
-            rdev: attr.rdev,
-            size: attr.size,
-            atime_ns: attr.atime_ns,
-            mtime_ns: attr.mtime_ns,
-            ctime_ns: attr.ctime_ns,
-            content: attr.content,
-            target,
-        };
+        let new = attr.as_new(target);
         let offset = if new.mode & S_IFMT == S_IFLNK { self.arena_append(target) } else { 0 };
         self.fill_inode(attr.vnode, &new, offset);
         self.fill_content(attr.vnode.slot(), attr.content, attr.blocks);

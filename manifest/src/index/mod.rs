@@ -85,6 +85,24 @@ pub struct NewVnode<'a> {
     pub target: &'a [u8],
 }
 
+impl Attr {
+    /// What makes a vnode like this one; `target` of a symlink.
+    pub(crate) fn as_new<'a>(&self, target: &'a [u8]) -> NewVnode<'a> {
+        NewVnode {
+            mode: self.mode,
+            uid: self.uid,
+            gid: self.gid,
+            rdev: self.rdev,
+            size: self.size,
+            atime_ns: self.atime_ns,
+            mtime_ns: self.mtime_ns,
+            ctime_ns: self.ctime_ns,
+            content: self.content,
+            target,
+        }
+    }
+}
+
 /// Attributes to set; None leaves one as it is.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SetAttr {

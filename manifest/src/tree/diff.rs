@@ -1,8 +1,7 @@
 //! What differs between two trees: equal addresses are not looked into.
 
 use super::Address;
-use super::object::{Entry, TreeRoot, decode};
-use std::cmp::Ordering;
+use super::object::{Entry, TreeRoot, decode, side_by_side};
 use std::io;
 
 /// Where objects come from.
@@ -33,16 +32,7 @@ pub fn diff(old: &TreeRoot, new: &TreeRoot, fetch: Fetch<'_>) -> io::Result<Vec<
             None => Ok(Vec::new()),
         };
         let (old, new) = (entries(old)?, entries(new)?);
-        let (mut old, mut new) = (old.into_iter().peekable(), new.into_iter().peekable());
-        loop {
-            let order = match (old.peek(), new.peek()) {
-                (Some(old), Some(new)) => old.name.cmp(&new.name),
-                (Some(_), None) => Ordering::Less,
-                (None, Some(_)) => Ordering::Greater,
-                (None, None) => break,
-            };
-            let one = if order == Ordering::Greater { None } else { old.next() };
-            let two = if order == Ordering::Less { None } else { new.next() };
+        for (one, two) in side_by_side(old, new) {
             let name = one.as_ref().or(two.as_ref()).map_or(&[][..], |entry| &entry.name);
             let path = if path.is_empty() { name.to_vec() } else { [&path, &b"/"[..], name].concat() };
             let object = |entry: &Option<Entry>| entry.as_ref().and_then(|entry| entry.object);

@@ -12,6 +12,7 @@
 use super::Address;
 use crate::index::Attr;
 use crate::types::{Content, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, VnodeNo};
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::io;
 
@@ -296,6 +297,25 @@ impl<'a> Fields<'a> {
         }
         Ok((name, self.raw(len)?))
     }
+}
+
+/// The entries of two directories by name: those of one name together.
+pub(super) fn side_by_side(
+    old: Vec<Entry>,
+    new: Vec<Entry>,
+) -> impl Iterator<Item = (Option<Entry>, Option<Entry>)> {
+    let (mut old, mut new) = (old.into_iter().peekable(), new.into_iter().peekable());
+    std::iter::from_fn(move || {
+        let order = match (old.peek(), new.peek()) {
+            (Some(old), Some(new)) => old.name.cmp(&new.name),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => return None,
+        };
+        let one = if order == Ordering::Greater { None } else { old.next() };
+        let two = if order == Ordering::Less { None } else { new.next() };
+        Some((one, two))
+    })
 }
 
 pub(super) fn bad(what: &str) -> io::Error {

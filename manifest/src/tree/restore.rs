@@ -2,11 +2,10 @@
 
 use super::cache::TreeCache;
 use super::load::SLOTS_MAX;
-use super::object::{Entry, TreeRoot, Xattrs, bad, decode};
+use super::object::{Entry, TreeRoot, Xattrs, bad, decode, side_by_side};
 use super::{Address, Fetch};
 use crate::index::{Attr, Index};
 use crate::types::{ROOT, S_IFDIR, S_IFMT, VnodeNo};
-use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 use std::io;
 
@@ -77,16 +76,7 @@ impl Restore {
         new: Vec<Entry>,
         due: &mut Vec<(VnodeNo, Option<Address>, Option<Address>)>,
     ) {
-        let (mut old, mut new) = (old.into_iter().peekable(), new.into_iter().peekable());
-        loop {
-            let order = match (old.peek(), new.peek()) {
-                (Some(old), Some(new)) => old.name.cmp(&new.name),
-                (Some(_), None) => Ordering::Less,
-                (None, Some(_)) => Ordering::Greater,
-                (None, None) => return,
-            };
-            let one = if order == Ordering::Greater { None } else { old.next() };
-            let two = if order == Ordering::Less { None } else { new.next() };
+        for (one, two) in side_by_side(old, new) {
             match (one, two) {
                 (Some(one), Some(two)) if one.attr.vnode == two.attr.vnode && one.target == two.target => {
                     due.push((two.attr.vnode, one.object, two.object));
