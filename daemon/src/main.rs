@@ -103,6 +103,7 @@ fn run(args: &Args) -> Result<i32> {
         Some(home) => std::path::absolute(home).context("--home is not a path")?,
         None => vrift_protocol::locate::home_dir().context("cannot tell where the state folder is")?,
     };
+    sys::share_one_heap();
     if args.fsck {
         return Ok(if fsck::run(&home, args.repair)? { 0 } else { names::EXIT_SERVED });
     }

@@ -10,8 +10,14 @@ pub fn own(fd: RawFd) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
-/// Gives memory that was freed back to the kernel: malloc_trim(3). After something large was worked on by a thread, its
-/// share of the heap stays as large as it was. Takes some milliseconds for 100 MB.
+/// All threads share one heap: of others the C library gives nothing back to the kernel, and each thread that works on
+/// a large directory would keep as much as that takes. To be called before there are threads.
+pub fn share_one_heap() {
+    // SAFETY: two integers; no other thread allocates yet.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
+}
+
+/// Gives memory that was freed back to the kernel: malloc_trim(3). Takes some milliseconds for 100 MB.
 pub fn give_back_memory() {
     // SAFETY: no arguments that matter, and safe to be called by several threads at once.
     unsafe { libc::malloc_trim(0) };
