@@ -148,7 +148,14 @@ fn run(daemon: &Daemon, manner: &Manner<'_>) -> Result<Collected, Refusal> {
     let busy = |why: &str| {
         Refusal::negative(format!("cannot collect now: {why}"), "try again when it is over".into())
     };
-    let Some(collection) = daemon.store.collect() else { return Err(busy("a collection is under way")) };
+    let collection = loop {
+        match daemon.store.collect() {
+            Some(collection) => break collection,
+            // Perhaps one that began by itself a moment ago.
+            None if started.elapsed() < manner.hold_timeout => std::thread::sleep(GENTLE_PAUSE),
+            None => return Err(busy("a collection is under way")),
+        }
+    };
     if !daemon.gc.wait_for_older(manner.hold_timeout) {
         return Err(busy("a directory is being taken in"));
     }
