@@ -5,7 +5,7 @@
 //! it may use protocol, manifest, cas and statefs-journal. Must never appear here: path resolution for the
 //! preload library (it does its own), bytes on the block device (the store's), command-line output.
 //!
-//! `unsafe` is confined to `sys`, which owns descriptors that system calls made.
+//! `unsafe` is confined to `sys`.
 #![deny(unsafe_code)]
 
 mod admin;
