@@ -12,7 +12,7 @@ use vrift_protocol::admin::{SnapshotInfo, WorkspaceInfo};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     pub workspace: u32,
-    /// From 1, never given twice within a workspace.
+    /// From 1: one more than the highest that the workspace has.
     pub number: u32,
     /// ns since 1970.
     pub time_ns: i64,
