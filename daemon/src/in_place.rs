@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use nix::fcntl::AT_FDCWD;
 use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::unistd::truncate;
-use vrift_cas::{BlobHash, Quiet};
+use vrift_cas::{BlobHash, CasError, Quiet};
 use vrift_manifest::{Attr, VnodeNo};
 
 /// Whether anyone has the vnode's sealed file open; if not, keeps others from opening it.
@@ -27,7 +27,8 @@ pub fn is_only_user(spaces: &Spaces<'_>, (workspace, vnode): (u32, u64), hash: &
 }
 
 /// Makes the inode the staging file, with the vnode's times, cut to nothing if only the first `keep` bytes of none
-/// matter. False: it has other names, too.
+/// matter. False: it has other names, too, or the store has no space for its bytes, which must be there before they
+/// are written over. Those who have it open then go on reading what they opened.
 pub fn write(
     daemon: &Daemon,
     workspace: u32,
@@ -35,9 +36,10 @@ pub fn write(
     hash: &[u8; 32],
     keep: Option<u64>,
 ) -> Result<bool, Errno> {
-    let unsealed = daemon.cas.unseal_in_place(workspace, attr.vnode.0, &BlobHash(*hash));
-    if !unsealed.map_err(|error| cas_errno(&error))? {
-        return Ok(false);
+    match daemon.cas.unseal_in_place(workspace, attr.vnode.0, &BlobHash(*hash)) {
+        Ok(true) => {}
+        Ok(false) | Err(CasError::NoSpace { .. }) => return Ok(false),
+        Err(error) => return Err(cas_errno(&error)),
     }
     let path = daemon.folders.staging(workspace, attr.vnode.0);
     if keep == Some(0) {

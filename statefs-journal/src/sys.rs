@@ -22,6 +22,26 @@ pub(crate) fn preallocate(file: &File, offset: u64, len_bytes: u64) -> io::Resul
     fallocate(file, 0, offset, len_bytes)
 }
 
+/// What the file system has left for users, in bytes (fstatvfs(3)).
+pub(crate) fn available_bytes(file: &File) -> io::Result<u64> {
+    let mut stat = std::mem::MaybeUninit::<libc::statvfs64>::uninit();
+    // SAFETY: the descriptor is open during the call, and the pointer is to a whole statvfs64, which it fills.
+    if unsafe { libc::fstatvfs64(file.as_raw_fd(), stat.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call succeeded.
+    let stat = unsafe { stat.assume_init() };
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// Whether every byte of the range was written before (SEEK_HOLE, lseek(2)).
+pub(crate) fn is_written(file: &File, offset: u64, len_bytes: u64) -> bool {
+    let Ok(from) = libc::off64_t::try_from(offset) else { return false };
+    // SAFETY: takes a descriptor, which is open during the call, and no pointers. Nobody uses the file's position.
+    let hole = unsafe { libc::lseek64(file.as_raw_fd(), from, libc::SEEK_HOLE) };
+    u64::try_from(hole).is_ok_and(|hole| hole >= offset.saturating_add(len_bytes))
+}
+
 /// Gives the range's space back to the file system; it reads as zero afterwards.
 pub(crate) fn punch_hole(file: &File, offset: u64, len_bytes: u64) -> io::Result<()> {
     fallocate(file, libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE, offset, len_bytes)

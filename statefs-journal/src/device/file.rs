@@ -18,6 +18,8 @@ use crate::types::DevOffset;
 const WINDOWS: usize = 2;
 /// Longest range that is mapped.
 const WINDOW_LEN_MAX: u64 = 4 << 20;
+/// Above this many bytes it is asked whether a reservation can fit before it is made.
+const LONG_RESERVATION_LEN: u64 = 4 << 20;
 
 /// A regular file, sparse, grown on demand. The exclusive lock lasts as long as the value.
 #[derive(Debug)]
@@ -110,6 +112,14 @@ impl BlockDevice for FileDevice {
     }
 
     fn reserve(&self, offset: DevOffset, len_bytes: u64) -> io::Result<()> {
+        // fallocate(2) takes what there is before it fails and gives it back: others would see a full disk meanwhile.
+        let cannot_fit = || sys::available_bytes(&self.file).is_ok_and(|left| left < len_bytes);
+        if len_bytes > LONG_RESERVATION_LEN
+            && cannot_fit()
+            && !sys::is_written(&self.file, offset.0, len_bytes)
+        {
+            return Err(io::Error::from_raw_os_error(libc::ENOSPC));
+        }
         match sys::preallocate(&self.file, offset.0, len_bytes) {
             Err(e) if e.raw_os_error() == Some(libc::EOPNOTSUPP) => {
                 self.maps.store(false, Ordering::Relaxed);
