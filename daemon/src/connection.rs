@@ -46,6 +46,8 @@ pub struct Connection {
     pub run: Mutex<Option<crate::run::Run>>,
     /// The workspace in whose worktree a program of this client is at work; 0: none.
     pub worktree: AtomicU32,
+    /// Requests for the key-value space, in the order in which they came.
+    pub state: crate::state::Inbox,
     closed: AtomicBool,
     queue: Mutex<VecDeque<Frame>>,
     drained: Condvar,
@@ -66,6 +68,7 @@ impl Connection {
             busy: AtomicBool::new(false),
             run: Mutex::new(None),
             worktree: AtomicU32::new(0),
+            state: crate::state::Inbox::default(),
             closed: AtomicBool::new(false),
             queue: Mutex::default(),
             drained: Condvar::new(),

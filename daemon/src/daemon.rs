@@ -242,6 +242,7 @@ impl Daemon {
 
     /// The client of a connection is gone: its run, if it was one, and its transaction end.
     pub fn end_run(&self, connection: &Connection) {
+        connection.state.close(&self.state.waiting_bytes);
         self.state.leave(connection.id);
         let run = connection.run.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(run) = run

@@ -5,8 +5,8 @@ use crate::daemon::{Daemon, store_errno};
 use nix::errno::Errno;
 use statefs_journal::state::{VALUE_LEN_MAX, check_prefix};
 use statefs_journal::{Key, StateOp, StoreError, Transaction};
-use std::collections::HashMap;
-use std::sync::atomic::Ordering;
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use vrift_protocol::FrameHeader;
@@ -18,11 +18,73 @@ const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(30);
 /// Connections that may hold values or changes in memory at a time: at most 17 MiB each.
 const HOLDERS_MAX: usize = 32;
 
+/// Requests of one connection that wait: a little more than a client of this build has under way.
+const INBOX_MAX: usize = 160;
+/// Bytes of waiting requests of all connections together.
+const WAITING_BYTES_MAX: usize = 64 << 20;
+/// Requests of one connection that are answered before others get a thread.
+const REQUESTS_PER_TURN: usize = 16;
+
+/// Requests of a connection, which are answered one after the other.
+#[derive(Default)]
+pub struct Inbox {
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    requests: VecDeque<(FrameHeader, Vec<u8>)>,
+    /// A thread answers them, or is about to.
+    at_work: bool,
+    closed: bool,
+}
+
+impl Inbox {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a thread must be found for them. Err: there is no room.
+    fn put(&self, header: FrameHeader, body: &[u8], bytes: &AtomicUsize) -> Result<bool, ()> {
+        let mut waiting = self.waiting();
+        let full = waiting.requests.len() >= INBOX_MAX
+            || bytes.load(Ordering::Relaxed) + body.len() > WAITING_BYTES_MAX;
+        if full || waiting.closed {
+            return Err(());
+        }
+        bytes.fetch_add(body.len(), Ordering::Relaxed);
+        waiting.requests.push_back((header, body.to_vec()));
+        Ok(!std::mem::replace(&mut waiting.at_work, true))
+    }
+
+    /// The next one; None: there is none, and whoever asked is not at work any more.
+    fn take(&self, bytes: &AtomicUsize) -> Option<(FrameHeader, Vec<u8>)> {
+        let mut waiting = self.waiting();
+        let next = waiting.requests.pop_front();
+        waiting.at_work = next.is_some();
+        if let Some((_, body)) = &next {
+            bytes.fetch_sub(body.len(), Ordering::Relaxed);
+        }
+        next
+    }
+
+    /// Nobody reads answers any more.
+    pub fn close(&self, bytes: &AtomicUsize) {
+        let mut waiting = self.waiting();
+        waiting.closed = true;
+        for (_, body) in waiting.requests.drain(..) {
+            bytes.fetch_sub(body.len(), Ordering::Relaxed);
+        }
+    }
+}
+
 /// What a connection has begun and not ended.
 #[derive(Default)]
 struct Begun {
     /// The pieces of the next value.
     gathered: Vec<u8>,
+    /// A piece of the value was refused: so is the put.
+    spoiled: Option<(Errno, String)>,
     transaction: Option<Open>,
 }
 
@@ -35,6 +97,8 @@ struct Open {
 /// Everything begun, by connection.
 #[derive(Default)]
 pub struct Desk {
+    /// Bytes of requests in all inboxes.
+    pub waiting_bytes: AtomicUsize,
     begun: Mutex<HashMap<u64, Begun>>,
 }
 
@@ -53,22 +117,34 @@ impl From<StoreError> for Refusal {
     }
 }
 
-/// Answers one request on a thread that may wait for the device.
+/// Takes one request, which a thread that may wait for the device answers after those before it.
 pub fn serve(daemon: &Arc<Daemon>, connection: &Arc<Connection>, header: FrameHeader, body: &[u8]) {
     if StateRequest::parse(body).is_none() {
         daemon.stats.malformed.fetch_add(1, Ordering::Relaxed);
         return connection.reply(&header, Err(Errno::EBADMSG));
     }
-    if connection.busy.swap(true, Ordering::Acquire) {
-        return connection.reply(&header, Err(Errno::EBUSY));
+    match connection.state.put(header, body, &daemon.state.waiting_bytes) {
+        Err(()) => connection.reply(&header, Err(Errno::EAGAIN)),
+        Ok(false) => {}
+        Ok(true) => go_on(daemon, connection),
     }
-    let (this, client, body) = (Arc::clone(daemon), Arc::clone(connection), body.to_vec());
+}
+
+/// Has a thread answer what waits in the connection's inbox, some requests at a time so that others get their turn.
+fn go_on(daemon: &Arc<Daemon>, connection: &Arc<Connection>) {
+    let (this, client) = (Arc::clone(daemon), Arc::clone(connection));
     daemon.clerks.submit(Box::new(move || {
-        let answer = match StateRequest::parse(&body) {
-            Some(request) => answer(&this, client.id, &request),
-            None => Err(Refusal(Errno::EBADMSG, String::new())),
-        };
-        let _ = send(&client, &header, answer);
+        for _ in 0..REQUESTS_PER_TURN {
+            let Some((header, body)) = client.state.take(&this.state.waiting_bytes) else { return };
+            let answer = match StateRequest::parse(&body) {
+                Some(request) => answer(&this, client.id, &request),
+                None => Err(Refusal(Errno::EBADMSG, String::new())),
+            };
+            if send(&client, &header, answer).is_err() {
+                return client.state.close(&this.state.waiting_bytes);
+            }
+        }
+        go_on(&this, &client);
     }));
 }
 
@@ -81,10 +157,6 @@ fn send(client: &Connection, header: &FrameHeader, answer: Answer) -> Result<(),
     loop {
         let piece = pieces.next().unwrap_or_default();
         let more = pieces.peek().is_some();
-        if !more {
-            // Before the last frame: the client may send the next request the moment it has read it.
-            client.busy.store(false, Ordering::Release);
-        }
         client.reply_bytes(header, errno, piece, more)?;
         if !more {
             return Ok(());
@@ -95,10 +167,10 @@ fn send(client: &Connection, header: &FrameHeader, answer: Answer) -> Result<(),
 fn answer(daemon: &Daemon, owner: u64, request: &StateRequest<'_>) -> Answer {
     match request.verb {
         Verb::Get => get(daemon, owner, request.key),
-        Verb::Part => daemon.state.gather(owner, request.bytes).map(|()| Vec::new()),
+        Verb::Part => daemon.state.gather(owner, request.begins, request.bytes).map(|()| Vec::new()),
         Verb::Put => {
             let key = key(request.key);
-            let mut value = daemon.state.take_gathered(owner);
+            let mut value = daemon.state.take_gathered(owner, request.begins)?;
             value.extend_from_slice(request.bytes);
             change(daemon, owner, StateOp::Put(key?, value))
         }
@@ -204,19 +276,37 @@ impl Desk {
         Ok(begun.entry(owner).or_default())
     }
 
-    fn gather(&self, owner: u64, bytes: &[u8]) -> Result<(), Refusal> {
+    fn gather(&self, owner: u64, begins: bool, bytes: &[u8]) -> Result<(), Refusal> {
         let mut begun = self.begun();
-        let holder = Self::holder(&mut begun, owner)?;
-        if holder.gathered.len() + bytes.len() > VALUE_LEN_MAX {
-            holder.gathered = Vec::new();
-            return Err(Refusal(Errno::EFBIG, format!("a value is at most {VALUE_LEN_MAX} bytes long")));
+        if begins && let Some(own) = begun.get_mut(&owner) {
+            (own.gathered, own.spoiled) = (Vec::new(), None);
         }
-        holder.gathered.extend_from_slice(bytes);
-        Ok(())
+        let gathered = match Self::holder(&mut begun, owner) {
+            Ok(holder) if holder.gathered.len() + bytes.len() > VALUE_LEN_MAX => {
+                Err(Refusal(Errno::EFBIG, format!("a value is at most {VALUE_LEN_MAX} bytes long")))
+            }
+            Ok(holder) => {
+                holder.gathered.extend_from_slice(bytes);
+                Ok(())
+            }
+            Err(refusal) => Err(refusal),
+        };
+        gathered.inspect_err(|Refusal(errno, text)| {
+            let own = begun.entry(owner).or_default();
+            (own.gathered, own.spoiled) = (Vec::new(), Some((*errno, text.clone())));
+        })
     }
 
-    fn take_gathered(&self, owner: u64) -> Vec<u8> {
-        self.begun().get_mut(&owner).map(|begun| std::mem::take(&mut begun.gathered)).unwrap_or_default()
+    /// The pieces of the value that is put now; those of another one are forgotten if it `begins` here.
+    fn take_gathered(&self, owner: u64, begins: bool) -> Result<Vec<u8>, Refusal> {
+        let mut begun = self.begun();
+        let Some(own) = begun.get_mut(&owner) else { return Ok(Vec::new()) };
+        let (gathered, spoiled) = (std::mem::take(&mut own.gathered), own.spoiled.take());
+        match spoiled {
+            _ if begins => Ok(Vec::new()),
+            None => Ok(gathered),
+            Some((errno, text)) => Err(Refusal(errno, text)),
+        }
     }
 
     fn begin(&self, owner: u64) -> Result<(), Refusal> {
@@ -310,10 +400,14 @@ mod tests {
             desk.begin(owner).ok().unwrap();
         }
         assert_eq!(desk.begin(99).err().map(|refusal| refusal.0), Some(Errno::EAGAIN));
-        assert_eq!(desk.gather(99, b"x").err().map(|refusal| refusal.0), Some(Errno::EAGAIN));
+        assert_eq!(desk.gather(99, true, b"x").err().map(|refusal| refusal.0), Some(Errno::EAGAIN));
         desk.leave(0);
-        desk.gather(99, &vec![0; VALUE_LEN_MAX]).ok().unwrap();
-        assert_eq!(desk.gather(99, b"x").err().map(|refusal| refusal.0), Some(Errno::EFBIG));
-        assert_eq!(desk.take_gathered(99), b"");
+        desk.gather(99, true, &vec![0; VALUE_LEN_MAX]).ok().unwrap();
+        assert_eq!(desk.gather(99, false, b"x").err().map(|refusal| refusal.0), Some(Errno::EFBIG));
+        let put = |begins| desk.take_gathered(99, begins).map_err(|refusal| refusal.0);
+        assert_eq!(put(false), Err(Errno::EFBIG), "the last piece alone is not the value");
+        assert_eq!(put(false), Ok(Vec::new()));
+        desk.gather(99, true, b"left").ok().unwrap();
+        assert_eq!(put(true), Ok(Vec::new()), "another value begins");
     }
 }

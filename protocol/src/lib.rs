@@ -23,6 +23,8 @@ pub mod client;
 #[cfg(feature = "std")]
 pub mod locate;
 #[cfg(feature = "std")]
+pub mod pipeline;
+#[cfg(feature = "std")]
 pub mod state;
 #[cfg(feature = "std")]
 mod sys;

@@ -1,9 +1,11 @@
 //! Requests for the `/state` key-value space: [`crate::Op::State`] frames.
 //!
 //! ```text
-//! request body   0  u8 verb    1  u8 zero    2  u16 key length    4  u32 limit    8  key    then bytes
+//! request body   0  u8 verb    1  u8 flags   2  u16 key length    4  u32 limit    8  key    then bytes
 //! ```
-//! A value travels in pieces: [`Verb::Part`] frames gather it at the daemon, [`Verb::Put`] carries the last piece.
+//! A value travels in pieces: [`Verb::Part`] frames gather it at the daemon, [`Verb::Put`] carries the last piece. The
+//! frame with which a value begins has flag 1 ([`StateRequest::begins`]); a put after a piece that was refused is
+//! refused, too, so that the pieces can be sent without waiting.
 //! A reply's status is 0 or an errno; with an errno the body is a text that says what is wrong. The reply to
 //! [`Verb::Get`] is the value in any number of frames, all but the last with [`crate::frame::FLAG_MORE`]; that to
 //! [`Verb::List`] is one frame: u8 1 if keys follow, then rows of u16 key length, u32 value length, key.
@@ -57,6 +59,8 @@ impl Verb {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StateRequest<'a> {
     pub verb: Verb,
+    /// A value begins with these bytes: what was gathered before is forgotten.
+    pub begins: bool,
     pub limit: u32,
     pub key: &'a [u8],
     pub bytes: &'a [u8],
@@ -65,12 +69,12 @@ pub struct StateRequest<'a> {
 impl<'a> StateRequest<'a> {
     /// A request without limit and bytes.
     pub fn new(verb: Verb, key: &'a [u8]) -> StateRequest<'a> {
-        StateRequest { verb, limit: 0, key, bytes: &[] }
+        StateRequest { verb, begins: false, limit: 0, key, bytes: &[] }
     }
 
     /// None: the key is too long for the field, so it cannot be a key.
     pub fn encode(&self) -> Option<Vec<u8>> {
-        let mut body = vec![self.verb as u8, 0];
+        let mut body = vec![self.verb as u8, u8::from(self.begins)];
         body.extend_from_slice(&u16::try_from(self.key.len()).ok()?.to_le_bytes());
         body.extend_from_slice(&self.limit.to_le_bytes());
         body.extend_from_slice(self.key);
@@ -81,10 +85,11 @@ impl<'a> StateRequest<'a> {
     /// None: the body does not have the layout.
     pub fn parse(body: &'a [u8]) -> Option<StateRequest<'a>> {
         let (fixed, rest) = body.split_first_chunk::<FIXED_LEN>()?;
-        let [verb, 0, k0, k1, l0, l1, l2, l3] = *fixed else { return None };
+        let [verb, flags @ 0..=1, k0, k1, l0, l1, l2, l3] = *fixed else { return None };
         let (key, bytes) = rest.split_at_checked(usize::from(u16::from_le_bytes([k0, k1])))?;
         Some(StateRequest {
             verb: Verb::from_wire(verb)?,
+            begins: flags == 1,
             limit: u32::from_le_bytes([l0, l1, l2, l3]),
             key,
             bytes,
@@ -183,11 +188,13 @@ impl State<'_> {
     /// Puts a value of up to [`VALUE_LEN_MAX`] bytes.
     pub fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), StateError> {
         let mut pieces = value.chunks(PIECE_LEN).peekable();
+        let mut begins = true;
         while let Some(piece) = pieces.next_if(|piece| piece.len() == PIECE_LEN) {
-            self.ask(&StateRequest { bytes: piece, ..StateRequest::new(Verb::Part, b"") })?;
+            self.ask(&StateRequest { bytes: piece, begins, ..StateRequest::new(Verb::Part, b"") })?;
+            begins = false;
         }
         let bytes = pieces.next().unwrap_or_default();
-        self.ask(&StateRequest { bytes, ..StateRequest::new(Verb::Put, key) }).map(drop)
+        self.ask(&StateRequest { bytes, begins, ..StateRequest::new(Verb::Put, key) }).map(drop)
     }
 
     /// False: it was not there.
@@ -234,7 +241,8 @@ mod tests {
 
     #[test]
     fn requests_and_pages_survive_the_wire_and_rubbish_is_refused() {
-        let request = StateRequest { verb: Verb::List, limit: 77, key: b"/state/a", bytes: b"/state/ab" };
+        let request =
+            StateRequest { verb: Verb::List, begins: true, limit: 77, key: b"/state/a", bytes: b"/state/ab" };
         let body = request.encode().unwrap();
         assert_eq!(StateRequest::parse(&body), Some(request));
         for len in 0..FIXED_LEN + 8 {
@@ -242,7 +250,7 @@ mod tests {
         }
         assert_eq!(StateRequest::parse(&[10, 0, 0, 0, 0, 0, 0, 0]), None);
         assert_eq!(StateRequest::parse(&[0, 0, 0, 0, 0, 0, 0, 0]), None);
-        assert_eq!(StateRequest::parse(&[1, 1, 0, 0, 0, 0, 0, 0]), None);
+        assert_eq!(StateRequest::parse(&[1, 2, 0, 0, 0, 0, 0, 0]), None);
         assert_eq!(StateRequest::new(Verb::Get, &[b'x'; 70_000]).encode(), None);
         assert_eq!(StateRequest::new(Verb::Get, &[b'x'; 65_535]).encode(), None);
 
