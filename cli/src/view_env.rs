@@ -8,7 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use vrift_protocol::admin::View;
-use vrift_protocol::names;
+use vrift_protocol::{names, system_folders};
 
 /// Names and values, LD_PRELOAD first; what LD_PRELOAD has now is kept behind the library.
 pub fn variables(view: &View, places: &Places) -> Result<Vec<(&'static str, OsString)>> {
@@ -20,6 +20,10 @@ pub fn variables(view: &View, places: &Places) -> Result<Vec<(&'static str, OsSt
         (names::ENV_RUNTIME, view.runtime.to_path_buf().into_os_string()),
         (names::ENV_WORKSPACE, view.workspace.clone().into()),
         (names::ENV_HOME, places.home.clone().into_os_string()),
+        (
+            names::ENV_SYSTEM,
+            format!("{:x}", system_folders::survey(view.view.to_path_buf().as_path())).into(),
+        ),
     ])
 }
 

@@ -21,6 +21,8 @@ pub const FSYNC_END: &str = "end";
 pub const ENV_SAMPLE: &str = "VRIFT_SAMPLE";
 /// Without the variable.
 pub const SAMPLE_DEFAULT: u16 = 16;
+/// Which folders of the system lead outside the view, in hexadecimal: [`crate::system_folders`].
+pub const ENV_SYSTEM: &str = "VRIFT_SYSTEM";
 /// Set for a process that the library is loaded into but must leave alone; its value does not matter.
 pub const ENV_PASSIVE: &str = "VRIFT_PASSIVE";
 /// `off`: programs that the library cannot reach get no mount namespace, and so the workspace by relative paths alone.

@@ -14,10 +14,13 @@ use vrift_manifest::{ROOT, VnodeNo};
 pub enum Cwd {
     View(VnodeNo),
     Outside,
+    /// Outside, and not above the view.
+    Apart,
 }
 
 const UNKNOWN: u64 = 0;
 const OUTSIDE: u64 = u64::MAX;
+const APART: u64 = u64::MAX - 1;
 static CACHE: AtomicU64 = AtomicU64::new(UNKNOWN);
 
 /// Where relative paths start.
@@ -25,6 +28,7 @@ pub fn current() -> Result<Cwd, Errno> {
     match CACHE.load(Ordering::Relaxed) {
         UNKNOWN => {}
         OUTSIDE => return Ok(Cwd::Outside),
+        APART => return Ok(Cwd::Apart),
         vnode => return Ok(Cwd::View(VnodeNo(vnode))),
     }
     let cwd = ask()?;
@@ -39,6 +43,7 @@ pub fn remember(cwd: Cwd) {
         _ if request::shares_memory() => UNKNOWN,
         Cwd::View(vnode) => vnode.0,
         Cwd::Outside => OUTSIDE,
+        Cwd::Apart => APART,
     };
     CACHE.store(value, Ordering::Relaxed);
 }

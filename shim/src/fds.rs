@@ -18,6 +18,15 @@ pub enum FdKind {
     Outside,
 }
 
+/// A directory that paths are relative to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum BaseKind {
+    View(VnodeNo),
+    Outside,
+    /// Outside, and neither the view nor a directory above it: a name in it is outside too.
+    Apart,
+}
+
 /// Fds with a place in the table; others are looked up each time.
 const TABLE_LEN: usize = 16 * 1024;
 /// In place of a vnode: the fd is not the view's.
@@ -37,13 +46,28 @@ static ROUND: AtomicU64 = AtomicU64::new(1);
 
 pub struct Table([Entry; TABLE_LEN]);
 
+/// The first fds of a process that has no [`memory`] for the table yet.
+const FEW: usize = 16;
+#[unsafe(link_section = ".data")]
+static FEW_FDS: [Entry; FEW] =
+    [const { Entry { vnode: AtomicU64::new(0), inode: AtomicU64::new(0), seen: AtomicU64::new(0) } }; FEW];
+
 fn entry(fd: c_int) -> Option<&'static Entry> {
     usize::try_from(fd).ok().and_then(|fd| memory::get().ok()?.fds.0.get(fd))
 }
 
-/// None as well while nothing was remembered of any fd.
+/// As [`entry`]; makes no table for what has a place among the few.
+fn entry_of_few(fd: c_int) -> Option<&'static Entry> {
+    existing_entry(fd).or_else(|| entry(fd))
+}
+
+/// None as well while nothing was remembered of an fd.
 fn existing_entry(fd: c_int) -> Option<&'static Entry> {
-    usize::try_from(fd).ok().and_then(|fd| memory::existing()?.fds.0.get(fd))
+    let fd = usize::try_from(fd).ok()?;
+    match memory::existing() {
+        Some(memory) => memory.fds.0.get(fd),
+        None => FEW_FDS.get(fd),
+    }
 }
 
 /// After an open in the view.
@@ -55,6 +79,15 @@ pub fn opened(fd: c_int, vnode: VnodeNo) {
         entry.seen.store(0, Ordering::Relaxed);
         entry.inode.store(0, Ordering::Relaxed);
         entry.vnode.store(vnode.0, Ordering::Relaxed);
+    }
+}
+
+/// After an open of what is surely not the view's.
+pub fn opened_outside(fd: c_int) {
+    if let Some(entry) = entry_of_few(fd) {
+        entry.seen.store(0, Ordering::Relaxed);
+        entry.inode.store(0, Ordering::Relaxed);
+        entry.vnode.store(OUTSIDE, Ordering::Relaxed);
     }
 }
 
@@ -100,27 +133,41 @@ pub fn identify(fd: c_int) -> FdKind {
 
 /// As [`identify`], for the directory that a path is relative to. Tools that walk trees give the same one for each name
 /// in it, so the kernel is asked once: until the fd is closed, replaced or opened anew by a call of the C library.
-pub fn identify_dir(fd: c_int) -> FdKind {
+pub fn identify_dir(fd: c_int) -> BaseKind {
     let round = ROUND.load(Ordering::Relaxed);
     if let Some(entry) = existing_entry(fd)
         && entry.seen.load(Ordering::Relaxed) == round
     {
-        return FdKind::View(VnodeNo(entry.vnode.load(Ordering::Relaxed)));
+        return match entry.vnode.load(Ordering::Relaxed) {
+            OUTSIDE => BaseKind::Apart,
+            vnode => BaseKind::View(VnodeNo(vnode)),
+        };
     }
     if !init::in_view() || fd < 0 {
-        return FdKind::Outside;
+        return BaseKind::Outside;
     }
-    let Ok(stat) = raw::fstat(fd) else { return FdKind::Outside };
-    let kind = identify_with(fd, &stat);
-    // A child that shares memory has fds of its own: what it sees is not its parent's.
-    if matches!(kind, FdKind::View(_))
-        && stat.st_mode & libc::S_IFMT == libc::S_IFDIR
-        && !crate::request::shares_memory()
+    let Ok(stat) = raw::fstat(fd) else { return BaseKind::Outside };
+    let FdKind::View(vnode) = identify_with(fd, &stat) else { return BaseKind::Outside };
+    if stat.st_mode & libc::S_IFMT == libc::S_IFDIR {
+        seen_in_round(fd, vnode.0, round);
+    }
+    BaseKind::View(vnode)
+}
+
+/// A child that shares memory has fds of its own: what it sees is not its parent's.
+fn seen_in_round(fd: c_int, vnode: u64, round: u64) {
+    if !crate::request::shares_memory()
+        // Not so if the table was made just now.
         && let Some(entry) = existing_entry(fd)
+        && entry.vnode.load(Ordering::Relaxed) == vnode
     {
         entry.seen.store(round, Ordering::Relaxed);
     }
-    kind
+}
+
+/// After [`identify_dir`] said that a directory is outside, and its name that it is [`BaseKind::Apart`].
+pub fn is_apart(fd: c_int) {
+    seen_in_round(fd, OUTSIDE, ROUND.load(Ordering::Relaxed));
 }
 
 /// As [`identify`], when the kernel's stat of the fd is known already.
@@ -131,7 +178,7 @@ pub fn identify_with(fd: c_int, stat: &libc::stat) -> FdKind {
     {
         return FdKind::Outside;
     }
-    let cached = entry(fd);
+    let cached = entry_of_few(fd);
     if let Some(entry) = cached {
         let vnode = entry.vnode.load(Ordering::Relaxed);
         let inode = entry.inode.load(Ordering::Relaxed);

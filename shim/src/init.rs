@@ -4,7 +4,7 @@ use crate::text::{Text, value_of};
 use core::cell::UnsafeCell;
 use core::ffi::{c_char, c_int};
 use core::sync::atomic::{AtomicU8, Ordering};
-use vrift_protocol::names;
+use vrift_protocol::{names, system_folders};
 
 unsafe extern "C" {
     /// environ(7); null before the C library is set up.
@@ -44,6 +44,8 @@ pub struct Settings {
     pub sample: u16,
     /// The ordinary directory that stands for the workspace in this process (RFC 0005); empty: the index does.
     pub worktree: Value,
+    /// Folders of the system that lead outside: bits of [`vrift_protocol::system_folders`].
+    pub system: u64,
 }
 
 /// What the values usually need is part of this library's one writable page; longer ones get a mapping.
@@ -69,6 +71,7 @@ static KEPT: Cell = Cell(UnsafeCell::new(Kept {
         fsync_at_end: false,
         sample: names::SAMPLE_DEFAULT,
         worktree: UNSET_VALUE,
+        system: 0,
     },
     bytes: [0; BYTES],
 }));
@@ -82,8 +85,10 @@ static STATE: AtomicU8 = AtomicU8::new(UNSET);
 #[unsafe(link_section = ".init_array")]
 static CONSTRUCTOR: extern "C" fn(c_int, *const *const c_char, *const *const c_char) = constructor;
 
-extern "C" fn constructor(_argc: c_int, _argv: *const *const c_char, envp: *const *const c_char) {
+extern "C" fn constructor(_argc: c_int, argv: *const *const c_char, envp: *const *const c_char) {
     start(envp);
+    // SAFETY: what ld.so gives each constructor: the arrays at the end of the first thread's stack.
+    unsafe { crate::user_memory::know_arguments(argv, envp) };
     crate::sample::begin();
 }
 
@@ -151,6 +156,8 @@ fn read_environment(kept: &'static mut Kept, envp: *const *const c_char) {
                 settings.library = keep(own);
             } else if let Some(value) = value_of(entry, names::ENV_WORKTREE) {
                 settings.worktree = keep(value);
+            } else if let Some(value) = value_of(entry, names::ENV_SYSTEM) {
+                settings.system = system_folders::parse(value);
             } else if value_of(entry, names::ENV_PASSIVE).is_some() {
                 passive = true;
             }

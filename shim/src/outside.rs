@@ -11,10 +11,23 @@ use crate::raw;
 use crate::text::{PathText, below};
 use core::sync::atomic::{AtomicU64, Ordering};
 use vrift_manifest::VnodeNo;
+use vrift_protocol::system_folders;
 
 /// Folders remembered; a compiler looks into some twenty.
 const REMEMBERED: usize = 512;
 pub struct CleanFolders([AtomicU64; REMEMBERED]);
+
+/// The first few of a process that has no [`memory`] for them yet.
+const FEW: usize = 16;
+#[unsafe(link_section = ".data")]
+static FEW_FOLDERS: [AtomicU64; FEW] = [const { AtomicU64::new(0) }; FEW];
+
+/// Whether a path is that of a file in a folder of the system, in which only root makes names: what is opened by it is no
+/// file of the view's.
+pub fn is_of_system(path: &[u8]) -> bool {
+    let folder = path.iter().rposition(|byte| *byte == b'/').map_or(&b""[..], |slash| &path[..slash]);
+    system_folders::is_outside(init::settings().system, folder) && system_folders::has_plain_files(folder)
+}
 
 /// Where an absolute path outside really leads.
 pub enum Leads {
@@ -34,7 +47,11 @@ pub fn look(path: &[u8], rest: &mut PathText) -> Leads {
     let folder = &path[..cut];
     while cut > 0 {
         let dir = &path[..cut];
-        if !is_proc && is_clean(dir) {
+        // What is in /proc itself is no link to a directory, and what has names of numbers is looked at.
+        if dir == b"/proc" && cut == folder.len() {
+            return Leads::Outside;
+        }
+        if !is_proc && (is_clean(dir) || is_plain(dir)) {
             remember(folder);
             return Leads::Outside;
         }
@@ -47,6 +64,9 @@ pub fn look(path: &[u8], rest: &mut PathText) -> Leads {
                     return Leads::Outside;
                 }
                 let leads = judge(&name, &path[cut..], rest);
+                if name.as_bytes() == dir && !is_proc {
+                    remember_plain(dir);
+                }
                 if !is_proc && matches!(leads, Leads::Outside) {
                     remember(dir);
                     remember(folder);
@@ -66,6 +86,40 @@ pub fn look(path: &[u8], rest: &mut PathText) -> Leads {
     Leads::Outside
 }
 
+/// Whether there is no symlink on the way to `dir`, so that it is where its name says: one system call when that is
+/// known of the folder that it is in. False as well if finding out would take more than the other way.
+fn is_plain(dir: &[u8]) -> bool {
+    const ASKED_MAX: usize = 2;
+    let mut parts = dir.split(|byte| *byte == b'/').skip(1);
+    if !dir.starts_with(b"/") || parts.any(|part| matches!(part, b"" | b"." | b"..")) {
+        return false;
+    }
+    let mut known = dir.len();
+    for _ in 0..=ASKED_MAX {
+        if known == 0 || is_known_plain(&dir[..known]) {
+            return find_plain(dir, known);
+        }
+        known = dir[..known].iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+    }
+    false
+}
+
+/// As [`is_plain`], from the part of `dir` that is known to be.
+fn find_plain(dir: &[u8], mut known: usize) -> bool {
+    while known < dir.len() {
+        let rest = &dir[known + 1..];
+        let end = known + 1 + rest.iter().position(|byte| *byte == b'/').unwrap_or(rest.len());
+        let name = PathText::from_parts(&[&dir[..end]]);
+        // EINVAL: it is there, and no symlink.
+        if raw::readlink(name.as_c_str(), &mut [0; 1]) != Err(libc::EINVAL) {
+            return false;
+        }
+        remember_plain(&dir[..end]);
+        known = end;
+    }
+    !matches!(fds::mirror_vnode(dir), Ok(Some(_)) | Err(_))
+}
+
 /// Whether `dir` is a symlink whose target is in the view by its text; then `rest` is where the path leads.
 fn dangles_into_view(dir: &[u8], after: &[u8], rest: &mut PathText) -> bool {
     let name = PathText::from_parts(&[dir]);
@@ -75,7 +129,7 @@ fn dangles_into_view(dir: &[u8], after: &[u8], rest: &mut PathText) -> bool {
     }
     let parent = dir.iter().rposition(|byte| *byte == b'/').map_or(dir, |slash| &dir[..slash + 1]);
     let base: &[u8] = if target.as_bytes().starts_with(b"/") { b"" } else { parent };
-    *rest = crate::resolve::normalised(PathText::from_parts(&[base, target.as_bytes(), after]).as_bytes());
+    *rest = crate::text::normalised(PathText::from_parts(&[base, target.as_bytes(), after]).as_bytes());
     below(rest.as_bytes(), init::settings().view.as_bytes()).is_some()
 }
 
@@ -100,18 +154,47 @@ fn hash(dir: &[u8]) -> u64 {
     dir.iter().fold(0xcbf2_9ce4_8422_2325, step) | 1
 }
 
-fn place(hash: u64) -> Option<&'static AtomicU64> {
-    memory::get().ok()?.clean.0.get((hash >> 32) as usize % REMEMBERED)
+fn is_clean(dir: &[u8]) -> bool {
+    system_folders::is_outside(init::settings().system, dir) || is_remembered(hash(dir))
 }
 
-fn is_clean(dir: &[u8]) -> bool {
-    let hash = hash(dir);
-    place(hash).is_some_and(|place| place.load(Ordering::Relaxed) == hash)
+fn is_known_plain(dir: &[u8]) -> bool {
+    is_remembered(hash(dir) ^ PLAIN)
+}
+
+/// Makes of a folder's hash what says that there is no symlink on the way to it.
+const PLAIN: u64 = 0x5851_f42d_4c95_7f2c;
+
+fn is_remembered(hash: u64) -> bool {
+    let is_it = |place: &AtomicU64| place.load(Ordering::Relaxed) == hash;
+    memory::existing().and_then(|memory| place_in(&memory.clean.0, hash)).is_some_and(is_it)
+        || place_in(&FEW_FOLDERS, hash).is_some_and(is_it)
+}
+
+fn place_in(places: &'static [AtomicU64], hash: u64) -> Option<&'static AtomicU64> {
+    places.get((hash >> 32) as usize % places.len())
 }
 
 fn remember(dir: &[u8]) {
-    let hash = hash(dir);
-    if let Some(place) = place(hash) {
+    if system_folders::is_outside(init::settings().system, dir) {
+        return;
+    }
+    remember_hash(hash(dir));
+}
+
+fn remember_plain(dir: &[u8]) {
+    remember_hash(hash(dir) ^ PLAIN);
+}
+
+fn remember_hash(hash: u64) {
+    // The table is made when the second folder comes for a place among the few.
+    if memory::existing().is_none()
+        && let Some(few) = place_in(&FEW_FOLDERS, hash)
+        && few.compare_exchange(0, hash, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    {
+        return;
+    }
+    if let Some(place) = memory::get().ok().and_then(|memory| place_in(&memory.clean.0, hash)) {
         place.store(hash, Ordering::Relaxed);
     }
 }

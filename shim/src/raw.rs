@@ -77,6 +77,11 @@ pub fn fstat(fd: c_int) -> Result<libc::stat> {
     Ok(stat)
 }
 
+/// fstat(2) into memory of the program; EFAULT when it cannot be written.
+pub fn fstat_to(fd: c_int, to: *mut libc::stat) -> Result<()> {
+    call!(SYS_fstat, fd, to).map(drop)
+}
+
 pub fn stat(path: &CStr) -> Result<libc::stat> {
     let mut stat = zeroed_stat();
     call!(SYS_stat, path.as_ptr(), &mut stat as *mut libc::stat)?;

@@ -3,12 +3,12 @@
 
 use crate::creds::{Creds, SEARCH};
 use crate::cwd::{self, Cwd};
-use crate::fds::{self, FdKind};
+use crate::fds::{self, BaseKind};
 use crate::init;
 use crate::outside::{self, Leads};
 use crate::proc_links;
 use crate::raw::Errno;
-use crate::text::{PATH_MAX, PathText, Text, below, bytes_of, is_normal};
+use crate::text::{PATH_MAX, PathText, Text, below, bytes_of, is_normal, normalised};
 use crate::view;
 use core::ffi::{c_char, c_int};
 use vrift_manifest::types::{S_IFDIR, S_IFLNK, S_IFMT};
@@ -305,14 +305,20 @@ fn start_of(dirfd: c_int, path: &[u8], joined: &mut PathText) -> Result<Start, E
     if path.is_empty() {
         return Ok(Start::Outside);
     }
-    if dirfd == libc::AT_FDCWD {
-        if let Cwd::View(vnode) = cwd::current()? {
-            return Ok(Start::At(vnode));
+    let base = if dirfd == libc::AT_FDCWD {
+        match cwd::current()? {
+            Cwd::View(vnode) => BaseKind::View(vnode),
+            Cwd::Outside => BaseKind::Outside,
+            Cwd::Apart => BaseKind::Apart,
         }
-    } else if let FdKind::View(vnode) = fds::identify_dir(dirfd) {
-        return Ok(Start::At(vnode));
+    } else {
+        fds::identify_dir(dirfd)
+    };
+    match base {
+        BaseKind::View(vnode) => Ok(Start::At(vnode)),
+        BaseKind::Apart if path != b".." && !path.contains(&b'/') => Ok(Start::Outside),
+        BaseKind::Apart | BaseKind::Outside => from_outside(dirfd, path, joined, view),
     }
-    from_outside(dirfd, path, joined, view)
 }
 
 /// From outside, a relative path gets into the view only through an ancestor of it, or by `..`.
@@ -323,8 +329,14 @@ fn from_outside(dirfd: c_int, path: &[u8], joined: &mut PathText, view: &[u8]) -
     if known.is_err() {
         return Ok(Start::Outside);
     }
-    if below(view, base.as_bytes()).is_none() && !path.windows(2).any(|pair| pair == b"..") {
-        return Ok(Start::Outside);
+    if below(view, base.as_bytes()).is_none() {
+        match dirfd {
+            libc::AT_FDCWD => cwd::remember(Cwd::Apart),
+            _ => fds::is_apart(dirfd),
+        }
+        if path != b".." && !path.contains(&b'/') {
+            return Ok(Start::Outside);
+        }
     }
     base.push(b"/");
     base.push(path);
@@ -332,29 +344,14 @@ fn from_outside(dirfd: c_int, path: &[u8], joined: &mut PathText, view: &[u8]) -
         return Ok(Start::Outside);
     }
     *joined = normalised(base.as_bytes());
-    Ok(if below(joined.as_bytes(), view).is_some() { Start::Joined } else { Start::Outside })
-}
-
-/// An absolute path without `.`, `..` and empty components; a trailing slash is kept.
-pub fn normalised(path: &[u8]) -> PathText {
-    let mut text = PathText::new();
-    for part in path.split(|byte| *byte == b'/') {
-        match part {
-            b"" | b"." => {}
-            b".." => {
-                let end = text.as_bytes().iter().rposition(|byte| *byte == b'/').unwrap_or(0);
-                text.truncate(end);
-            }
-            _ => {
-                text.push(b"/");
-                text.push(part);
-            }
-        }
+    if below(joined.as_bytes(), view).is_some() {
+        return Ok(Start::Joined);
     }
-    if text.is_empty() || matches!(path, [.., b'/'] | [.., b'/', b'.']) {
-        text.push(b"/");
-    }
-    text
+    Ok(match outside::look(base.as_bytes(), joined) {
+        Leads::Outside => Start::Outside,
+        Leads::At(vnode) => Start::AtJoined(vnode),
+        Leads::View => Start::Joined,
+    })
 }
 
 #[expect(clippy::large_enum_variant, reason = "there is no heap to put it on")]

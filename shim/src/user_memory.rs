@@ -2,6 +2,7 @@
 //! looks at it would die.
 
 use crate::raw;
+use core::ffi::c_char;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 const PAGE: usize = 4096;
@@ -14,6 +15,43 @@ const REMEMBERED: usize = 128;
 #[unsafe(link_section = ".data")]
 static READABLE: [AtomicUsize; REMEMBERED] = [const { AtomicUsize::new(0) }; REMEMBERED];
 
+/// Where the program's arguments and environment begin and end: the upper end of the first thread's stack.
+#[unsafe(link_section = ".data")]
+static ARGUMENTS: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
+
+/// Takes down where arguments and environment are, so that paths among them need not be asked about.
+///
+/// # Safety
+/// The arrays as the kernel made them: the strings lie behind the arrays, those of the environment last.
+pub unsafe fn know_arguments(argv: *const *const c_char, envp: *const *const c_char) {
+    /// More than the kernel takes at an execve(2).
+    const ARGUMENTS_MAX: usize = 16 << 20;
+    let mut at = envp;
+    let mut last = core::ptr::null();
+    // SAFETY: environ(7): an array of strings, ended by a null pointer.
+    unsafe {
+        while !at.is_null() && !(*at).is_null() {
+            last = *at;
+            at = at.add(1);
+        }
+    }
+    let (start, end) = (argv as usize, last as usize);
+    if start != 0 && (start..start.saturating_add(ARGUMENTS_MAX)).contains(&end) {
+        ARGUMENTS[0].store(start, Ordering::Relaxed);
+        ARGUMENTS[1].store(end, Ordering::Relaxed);
+    }
+}
+
+/// Whether an address is between this very frame and the end of the first thread's stack, all of which is there.
+#[inline(always)]
+fn is_on_stack(at: usize) -> bool {
+    /// Far less than what lies between that stack and the next mapping below it.
+    const NEAR: usize = 1 << 20;
+    let [start, end] = ARGUMENTS.each_ref().map(|bound| bound.load(Ordering::Relaxed));
+    let here = core::ptr::from_ref(&start) as usize;
+    at < end && (at >= start || at >= here && start.saturating_sub(here) < NEAR)
+}
+
 /// The string at `at` without its NUL; None if some of it cannot be read.
 ///
 /// # Safety
@@ -22,7 +60,7 @@ pub unsafe fn string<'a>(at: *const u8) -> Option<&'a [u8]> {
     let mut len = 0;
     loop {
         let from = (at as usize).checked_add(len)?;
-        if !is_readable(from) {
+        if !is_on_stack(from) && !is_readable(from) {
             return None;
         }
         let rest = PAGE - from % PAGE;

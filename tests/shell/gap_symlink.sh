@@ -68,6 +68,8 @@ data" 'through a link to a directory, and back by ..'
     is "$(cat e/made)" made 'a link from outside into the view'
     expect "$VIEW/e/made" realpath go/into/made
     expect "$("$BIN/call" stat e/made ino)" stat "$OUTER/dir/into/made" ino
+    is "$(cd "$OUTER/dir" && cat into/made)" made 'relative to a directory outside'
+    is "$(tar cf - -C "$OUTER" dir/into/made | tar xOf -)" made 'relative to the fd of one'
     long=$(printf '%04095d' 0)
     expect 0 symlink "$long" longest
     expect "$long" readlink longest

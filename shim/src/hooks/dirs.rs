@@ -86,6 +86,9 @@ hook! {
     fn closedir(dir: *mut DIR) -> c_int {
         // SAFETY: C's argument.
         if unsafe { Stream::of(dir) }.is_none() {
+            if init::in_view() && !dir.is_null() {
+                fds::forget(real!(dirfd(dir: *mut DIR) -> c_int));
+            }
             return real!(closedir(dir: *mut DIR) -> c_int);
         }
         // SAFETY: it is ours, and C says that nobody uses it any more.

@@ -6,6 +6,7 @@ use crate::creds::{Creds, READ, SEARCH, WRITE};
 use crate::errno;
 use crate::fds;
 use crate::init;
+use crate::outside;
 use crate::proc_links;
 use crate::raw::Errno;
 use crate::real::real;
@@ -208,7 +209,11 @@ pub unsafe fn open_or(
         Ok(Opened::View(fd)) => fd,
         Ok(Opened::Real(dirfd, path)) => {
             let fd = real(dirfd, path);
-            fds::forget(fd);
+            // SAFETY: a C string, by contract or `elsewhere`.
+            match init::in_view() && unsafe { bytes_of(path) }.is_some_and(outside::is_of_system) {
+                true => fds::opened_outside(fd),
+                false => fds::forget(fd),
+            }
             fd
         }
         Err(errno) => errno::fail(errno),

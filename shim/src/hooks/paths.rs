@@ -73,7 +73,7 @@ fn here(path: &mut PathText) -> Result<Option<()>, Errno> {
         return Ok(None);
     }
     match cwd::current()? {
-        Cwd::Outside if !settings().worktree.is_empty() => {
+        Cwd::Outside | Cwd::Apart if !settings().worktree.is_empty() => {
             let mut kernel = PathText::new();
             cwd::kernel(&mut kernel)?;
             let Some(rest) = below(kernel.as_bytes(), settings().worktree.as_bytes()) else {
@@ -85,7 +85,7 @@ fn here(path: &mut PathText) -> Result<Option<()>, Errno> {
             path.push(rest);
             if path.overflowed() { Err(libc::ENAMETOOLONG) } else { Ok(Some(())) }
         }
-        Cwd::Outside => Ok(None),
+        Cwd::Outside | Cwd::Apart => Ok(None),
         Cwd::View(vnode) => view::path_of(vnode, path).map(Some),
     }
 }

@@ -128,7 +128,7 @@ fn of_cwd() -> Result<Option<Attr>, Errno> {
         return Ok(None);
     }
     match crate::cwd::current()? {
-        crate::cwd::Cwd::Outside => Ok(None),
+        crate::cwd::Cwd::Outside | crate::cwd::Cwd::Apart => Ok(None),
         crate::cwd::Cwd::View(vnode) => of_vnode(vnode, &raw::stat(c".")?).map(Some),
     }
 }
@@ -182,6 +182,27 @@ unsafe fn stat_into(
     }
 }
 
+/// fstat(2): the kernel's answer, into the program's own struct, stands unless the fd is the view's.
+///
+/// # Safety
+/// `to` is C's argument.
+unsafe fn fstat_into(fd: c_int, to: *mut Stat) -> Result<(), Errno> {
+    raw::fstat_to(fd, to)?;
+    // SAFETY: the kernel has just written it.
+    let stat = unsafe { to.read() };
+    if let FdKind::View(vnode) = fds::identify_with(fd, &stat) {
+        let attr = of_vnode(vnode, &stat)?;
+        // SAFETY: as above.
+        unsafe { to.write(fill(&attr)) };
+    }
+    Ok(())
+}
+
+/// Versions of struct stat that are the kernel's: `_STAT_VER_KERNEL` and `_STAT_VER_LINUX` of x86-64.
+fn is_version(version: c_int) -> bool {
+    matches!(version, 0 | 1)
+}
+
 /// A hook with the shape (path, buf) or (fd, path, buf, flags) over [`stat_into`].
 macro_rules! stat_hooks {
     ($($name:ident($($before:ident: $type:ty),*; $dirfd:expr, $flags:expr $(; $after:ident: $after_type:ty)?);)*) => {$(
@@ -224,14 +245,13 @@ macro_rules! fstat_hooks {
     ($($name:ident($($before:ident: $type:ty),*);)*) => {$(
         hook! {
             fn $name($($before: $type,)* fd: c_int, to: *mut Stat) -> c_int {
-                match of_fd(fd) {
-                    Ok(Some(_)) if to.is_null() => errno::fail(libc::EFAULT),
-                    Ok(Some(attr)) => {
-                        // SAFETY: C's argument.
-                        unsafe { to.write(fill(&attr)) };
-                        0
-                    }
-                    Ok(None) => real!($name($($before: $type,)* fd: c_int, to: *mut Stat) -> c_int),
+                let is_plain = true $(&& is_version($before))*;
+                if !init::in_view() || !is_plain {
+                    return real!($name($($before: $type,)* fd: c_int, to: *mut Stat) -> c_int);
+                }
+                // SAFETY: C's argument.
+                match unsafe { fstat_into(fd, to) } {
+                    Ok(()) => 0,
                     Err(errno) => errno::fail(errno),
                 }
             }

@@ -1,0 +1,119 @@
+//! Folders of the system that every program looks into. Where each of them leads is found out once, before a run, and
+//! handed to its processes as bits ([`crate::names::ENV_SYSTEM`]): a process that opens `/etc/hostname` need not ask
+//! the kernel whether `/etc` is a symlink into the view.
+
+/// What bits stand for, the lowest first. `/tmp` and the like are none of them: anybody makes names there.
+pub const FOLDERS: [&str; 51] = [
+    "/bin",
+    "/dev",
+    "/etc",
+    "/etc/selinux",
+    "/lib",
+    "/lib64",
+    "/opt",
+    "/run",
+    "/sbin",
+    "/sys",
+    "/sys/fs",
+    "/usr",
+    "/usr/bin",
+    "/usr/include",
+    "/usr/include/asm-generic",
+    "/usr/include/linux",
+    "/usr/include/x86_64-linux-gnu",
+    "/usr/include/x86_64-linux-gnu/asm",
+    "/usr/include/x86_64-linux-gnu/bits",
+    "/usr/include/x86_64-linux-gnu/bits/types",
+    "/usr/include/x86_64-linux-gnu/gnu",
+    "/usr/include/x86_64-linux-gnu/sys",
+    "/usr/lib",
+    "/usr/lib/gcc",
+    "/usr/lib/gcc/x86_64-linux-gnu",
+    "/usr/lib/gcc/x86_64-linux-gnu/10",
+    "/usr/lib/gcc/x86_64-linux-gnu/10/include",
+    "/usr/lib/gcc/x86_64-linux-gnu/11",
+    "/usr/lib/gcc/x86_64-linux-gnu/11/include",
+    "/usr/lib/gcc/x86_64-linux-gnu/12",
+    "/usr/lib/gcc/x86_64-linux-gnu/12/include",
+    "/usr/lib/gcc/x86_64-linux-gnu/13",
+    "/usr/lib/gcc/x86_64-linux-gnu/13/include",
+    "/usr/lib/gcc/x86_64-linux-gnu/14",
+    "/usr/lib/gcc/x86_64-linux-gnu/14/include",
+    "/usr/lib/locale",
+    "/usr/lib/x86_64-linux-gnu",
+    "/usr/lib/x86_64-linux-gnu/gconv",
+    "/usr/lib64",
+    "/usr/local",
+    "/usr/local/bin",
+    "/usr/local/etc",
+    "/usr/local/include",
+    "/usr/local/lib",
+    "/usr/local/sbin",
+    "/usr/local/share",
+    "/usr/sbin",
+    "/usr/share",
+    "/usr/share/locale",
+    "/usr/x86_64-linux-gnu",
+    "/var",
+];
+
+/// Whether a folder is one of those whose bit is set.
+pub fn is_outside(bits: u64, folder: &[u8]) -> bool {
+    bits != 0
+        && FOLDERS.iter().enumerate().any(|(bit, known)| bits >> bit & 1 != 0 && known.as_bytes() == folder)
+}
+
+/// Whether files in the folder are what their names say: `/dev` has links to open files.
+pub fn has_plain_files(folder: &[u8]) -> bool {
+    folder != b"/dev"
+}
+
+/// The bits as text, and back; 0 for what is none.
+pub fn parse(text: &[u8]) -> u64 {
+    core::str::from_utf8(text).ok().and_then(|text| u64::from_str_radix(text, 16).ok()).unwrap_or(0)
+}
+
+/// The folders that lead outside `view`, as only root could change: they and all folders on the way to them belong to root,
+/// and nobody else writes them.
+#[cfg(feature = "std")]
+pub fn survey(view: &std::path::Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let is_roots = |path: &std::path::Path| {
+        path.ancestors().all(|folder| {
+            std::fs::symlink_metadata(folder)
+                .is_ok_and(|is| is.uid() == 0 && (is.file_type().is_symlink() || is.mode() & 0o022 == 0))
+        })
+    };
+    let leads_outside = |folder: &&str| {
+        let folder = std::path::Path::new(folder);
+        std::fs::canonicalize(folder)
+            .is_ok_and(|real| real.is_dir() && !real.starts_with(view) && is_roots(folder) && is_roots(&real))
+    };
+    let bits = FOLDERS.iter().enumerate().filter(|(_, folder)| leads_outside(folder));
+    bits.fold(0, |bits, (bit, _)| bits | 1 << bit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn folders_of_the_system_are_outside_unless_the_view_has_them() {
+        let bits = survey(Path::new("/home/somebody/project"));
+        assert!(is_outside(bits, b"/usr") && is_outside(bits, b"/etc"));
+        assert!(!is_outside(bits, b"/home") && !is_outside(bits, b"/usr/no such folder"));
+        let bits = survey(Path::new("/usr"));
+        assert!(!is_outside(bits, b"/usr") && !is_outside(bits, b"/usr/bin") && is_outside(bits, b"/etc"));
+        // Where /bin is a symlink, it leads to /usr/bin.
+        let is_link = std::fs::symlink_metadata("/bin").unwrap().is_symlink();
+        assert_eq!(is_outside(bits, b"/bin"), !is_link);
+        assert_eq!(survey(Path::new("/")), 0);
+    }
+
+    #[test]
+    fn bits_are_text_and_back() {
+        assert_eq!(parse(format!("{:x}", 0x8000_0000_0001_u64).as_bytes()), 0x8000_0000_0001);
+        assert_eq!((parse(b""), parse(b"none"), parse(b"\xff")), (0, 0, 0));
+    }
+}
