@@ -1,18 +1,19 @@
 //! The daemon's state as one stream: what replay starts from. Layout: `docs/spec/journal-records.md`.
 
 use crate::codec::{Decoder, Encoder, Malformed};
+use crate::copying::{self, Copying, Part};
 use crate::daemon::Daemon;
 use crate::namespace::{Namespaces, Places, Workspace};
 use crate::retry::Answers;
 use crate::snapshots::{Asleep, Snapshot};
 use std::collections::HashMap;
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufReader, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 use vrift_manifest::tree::TreeCache;
-use vrift_manifest::{Content, Index, Params, VnodeNo};
+use vrift_manifest::{Content, Dump, Index, Params, VnodeNo};
 
 const MAGIC: [u8; 8] = *b"VRIFTCP3";
 /// Before snapshots.
@@ -22,38 +23,42 @@ const MAGIC_1: [u8; 8] = *b"VRIFTCP1";
 /// A checkpoint is written when the journal since the last one is longer than this: bounds the time of a
 /// restart to about a second of replay.
 pub const JOURNAL_LEN_MAX_BYTES: u64 = 64 << 20;
-/// What a file takes in the stream, with its name; more is only slower.
-const DUMP_LEN_OF_A_FILE: usize = 192;
 /// Longest block accepted: retry tables, extended attributes and the list of snapshots (some 300 bytes each) grow.
 const HEADER_LEN_MAX: u32 = 64 << 20;
 
-/// Writes everything that `spaces` holds.
-pub fn write(spaces: &Namespaces, to: &mut dyn Write) -> io::Result<()> {
-    let mut to = BufWriter::with_capacity(256 << 10, to);
-    let complete: Vec<&Workspace> =
-        spaces.workspaces.values().filter(|workspace| workspace.base.is_some()).collect();
+/// Workspaces that were taken in to the end.
+pub fn complete(spaces: &Namespaces) -> impl Iterator<Item = &Workspace> {
+    spaces.workspaces.values().filter(|workspace| workspace.base.is_some())
+}
+
+/// Everything that `spaces` holds; `dump` copies the names of a workspace.
+pub fn parts(spaces: &Namespaces, dump: &mut dyn FnMut(&Workspace) -> Dump) -> Vec<Part> {
     let mut header = Encoder::default();
-    header.u32(spaces.last_id).u32(complete.len() as u32);
+    header.u32(spaces.last_id).u32(complete(spaces).count() as u32);
     spaces.answers.encode(&mut header);
-    write_block(&mut to, &header.0, true)?;
-    for workspace in &complete {
+    let mut bytes = MAGIC.to_vec();
+    add_block(&mut bytes, &header);
+    let mut parts = Vec::new();
+    for workspace in complete(spaces) {
         let mut row = Encoder::default();
         row.u32(workspace.id).text(workspace.name.as_bytes()).text(&workspace.view);
         row.raw(&workspace.base.unwrap_or_default());
-        write_block(&mut to, &row.0, false)?;
-        workspace.index.dump(&mut to)?;
+        add_block(&mut bytes, &row);
+        parts.push(Part::Bytes(std::mem::take(&mut bytes)));
+        parts.push(Part::Index(dump(workspace)));
         let mut xattrs = Encoder::default();
         workspace.xattrs.encode(&mut xattrs);
-        write_block(&mut to, &xattrs.0, false)?;
+        add_block(&mut bytes, &xattrs);
     }
-    write_block(&mut to, &history(spaces, &complete).0, false)?;
-    to.flush()
+    add_block(&mut bytes, &history(spaces));
+    parts.push(Part::Bytes(bytes));
+    parts
 }
 
 /// What the workspaces were forked from, those that are asleep, all snapshots.
-fn history(spaces: &Namespaces, complete: &[&Workspace]) -> Encoder {
+fn history(spaces: &Namespaces) -> Encoder {
     let mut block = Encoder::default();
-    for workspace in complete {
+    for workspace in complete(spaces) {
         block.u32(workspace.origin).u32(workspace.snapshot);
     }
     block.u32(spaces.asleep.len() as u32);
@@ -87,15 +92,12 @@ fn read_history(from: &mut dyn Read, spaces: &mut Namespaces, order: &[u32]) -> 
     fields.finish().map_err(invalid)
 }
 
-fn write_block(to: &mut dyn Write, block: &[u8], first: bool) -> io::Result<()> {
-    if first {
-        to.write_all(&MAGIC)?;
-    }
-    to.write_all(&(block.len() as u32).to_le_bytes())?;
-    to.write_all(block)
+fn add_block(to: &mut Vec<u8>, block: &Encoder) {
+    to.extend_from_slice(&(block.0.len() as u32).to_le_bytes());
+    to.extend_from_slice(&block.0);
 }
 
-/// Reads what [`write`] wrote.
+/// Reads what [`parts`] are, one after the other.
 pub fn read(from: &mut dyn Read, places: &dyn Places) -> io::Result<Namespaces> {
     let mut from = BufReader::with_capacity(256 << 10, from);
     let mut magic = [0; 8];
@@ -205,29 +207,41 @@ impl Daemon {
             return Ok(());
         }
         let room = self.store.prepare_checkpoint().map_err(|error| error.to_string())?;
-        // Memory is asked for, and touched, while others go on.
-        let files: usize = self.spaces().workspaces.values().map(|workspace| workspace.index.len()).sum();
-        let mut dump = vec![1; files * DUMP_LEN_OF_A_FILE];
-        dump.clear();
-        let (pending, dump, roots) = {
-            // The lock keeps the records still, so that the dump stands for exactly what the old epoch holds. It goes
-            // to memory: the device is written when others may go on.
+        let mut copying = Copying::new(self);
+        let (pending, parts, roots) = loop {
+            // The lock keeps the records still, so that the parts stand for exactly what the old epoch holds. The device
+            // is written when others may go on.
             let spaces = self.spaces();
             if spaces.broken.is_some() || spaces.fresh > 0 {
+                // Not under the lock: what was copied is given up under it.
+                drop(spaces);
                 return Ok(());
             }
             let held = Instant::now();
-            let pending = room.begin().map_err(|error| error.to_string())?;
+            if !copying.step(&spaces) {
+                drop(spaces);
+                copying.held(held);
+                copying.pause();
+                continue;
+            }
+            let pending = match room.begin() {
+                Ok(pending) => pending,
+                Err(error) => {
+                    drop(spaces);
+                    return Err(error.to_string());
+                }
+            };
             crate::kill_points::pass(|| "checkpoint begun".into());
-            write(&spaces, &mut dump).map_err(|error| error.to_string())?;
-            tracing::info!(held_us = held.elapsed().as_micros(), bytes = dump.len(), "checkpoint begun");
-            (pending, dump, spaces.journal_roots.len())
+            let parts = copying.finish(&spaces);
+            copying.held(held);
+            tracing::info!(held_us = copying.longest.as_micros(), "checkpoint begun");
+            break (pending, parts, spaces.journal_roots.len());
         };
         let written = pending.finish(&mut |to| {
-            let (first, rest) = dump.split_at(dump.len() / 2);
-            to.write_all(first)?;
+            let (first, rest) = parts.split_at(parts.len() / 2);
+            copying::write(first, to)?;
             crate::kill_points::pass(|| "checkpoint writing".into());
-            to.write_all(rest)
+            copying::write(rest, to)
         });
         crate::kill_points::pass(|| "checkpoint written".into());
         self.dirty.store(true, Ordering::Release);

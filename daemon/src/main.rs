@@ -17,6 +17,7 @@ mod clock;
 mod codec;
 mod config;
 mod connection;
+mod copying;
 mod daemon;
 mod damage;
 mod diff;

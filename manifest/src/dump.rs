@@ -11,42 +11,23 @@
 
 use crate::index::{Attr, Index, Params};
 use crate::layout::inode;
+use crate::steps::Steps;
 use crate::types::{Content, S_IFDIR, S_IFLNK, S_IFMT, VnodeNo};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-const MAGIC: u64 = u64::from_le_bytes(*b"VRIFTTR1");
+pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"VRIFTTR1");
+/// A vnode's number, which every part of the dump begins with.
+pub(crate) const NUMBER_LEN: usize = 8;
+/// A vnode's record without its target.
+pub(crate) const VNODE_LEN: usize = NUMBER_LEN + 6 * 4 + 8 + 3 * 8 + 8 + 32 + 4;
 /// Longest symlink target accepted from a dump.
 const TARGET_MAX: u32 = 4095;
 
 impl Index {
     /// Writes the whole namespace.
     pub fn dump(&self, to: &mut dyn Write) -> io::Result<()> {
-        let mut vnodes = Vec::with_capacity(self.len());
-        self.vnodes(&mut |vnode| vnodes.push(vnode));
-        let floor =
-            vnodes.iter().map(|vnode| vnode.generation()).max().unwrap_or(0).max(self.generation_floor());
-        to.write_all(&MAGIC.to_le_bytes())?;
-        to.write_all(&(vnodes.len() as u32).to_le_bytes())?;
-        to.write_all(&(floor + 1).to_le_bytes())?;
-        for vnode in &vnodes {
-            if let Some(attr) = self.attr(*vnode) {
-                write_vnode(to, &attr, &self.target(*vnode).unwrap_or_default())?;
-            }
-        }
-        let mut dentries = Vec::with_capacity(vnodes.len() * 48);
-        let mut count = 0u32;
-        for dir in &vnodes {
-            self.children(*dir, &mut |name, child| {
-                count += 1;
-                dentries.extend_from_slice(&dir.0.to_le_bytes());
-                dentries.extend_from_slice(&child.0.to_le_bytes());
-                dentries.extend_from_slice(&(name.len() as u16).to_le_bytes());
-                dentries.extend_from_slice(name);
-            });
-        }
-        to.write_all(&count.to_le_bytes())?;
-        to.write_all(&dentries)
+        Steps::new().all(self).write(to)
     }
 
     /// Reads a dump and publishes the index at `path`.
@@ -92,13 +73,15 @@ impl Index {
     }
 }
 
-fn write_vnode(to: &mut dyn Write, attr: &Attr, target: &[u8]) -> io::Result<()> {
+/// Appends the record of a vnode that is there.
+pub(crate) fn write_vnode(record: &mut Vec<u8>, index: &Index, vnode: VnodeNo) {
+    let Some(attr) = index.attr(vnode) else { return };
+    let target = index.target(vnode).unwrap_or_default();
     let (kind, hash) = match attr.content {
         Content::None => (inode::KIND_NONE, [0; 32]),
         Content::Sealed(hash) => (inode::KIND_SEALED, hash),
         Content::Staged => (inode::KIND_STAGED, [0; 32]),
     };
-    let mut record = Vec::with_capacity(128 + target.len());
     record.extend_from_slice(&attr.vnode.0.to_le_bytes());
     for value in [attr.mode, attr.nlink, attr.uid, attr.gid, attr.rdev, kind] {
         record.extend_from_slice(&value.to_le_bytes());
@@ -110,8 +93,7 @@ fn write_vnode(to: &mut dyn Write, attr: &Attr, target: &[u8]) -> io::Result<()>
     record.extend_from_slice(&attr.blocks.to_le_bytes());
     record.extend_from_slice(&hash);
     record.extend_from_slice(&(target.len() as u32).to_le_bytes());
-    record.extend_from_slice(target);
-    to.write_all(&record)
+    record.extend_from_slice(&target);
 }
 
 fn read_vnode(from: &mut dyn Read) -> io::Result<(Attr, Vec<u8>)> {

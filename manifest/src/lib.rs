@@ -21,6 +21,8 @@ mod dump;
 #[cfg(feature = "std")]
 mod index;
 #[cfg(feature = "std")]
+mod steps;
+#[cfg(feature = "std")]
 pub mod tree;
 
 pub use reader::Reader;
@@ -30,3 +32,5 @@ pub use types::{Content, ROOT, VnodeNo};
 pub use index::{
     Attr, Index, LeftBehind, MappedReader, NewVnode, OpError, Params, Renamed, SetAttr, Unlinked,
 };
+#[cfg(feature = "std")]
+pub use steps::{Dump, Steps};

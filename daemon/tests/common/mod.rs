@@ -36,6 +36,8 @@ static SPAWN: Mutex<()> = Mutex::new(());
 pub struct World {
     pub dir: TempDir,
     pub supervisor: Option<Child>,
+    /// Checkpoints come at a few KiB of journal.
+    pub short_journal: bool,
 }
 
 impl World {
@@ -43,7 +45,7 @@ impl World {
         let dir = TempDir::new().unwrap();
         fs::create_dir(dir.path().join("run")).unwrap();
         fs::create_dir(dir.path().join("project")).unwrap();
-        World { dir, supervisor: None }
+        World { dir, supervisor: None, short_journal: false }
     }
 
     /// With a daemon that serves.
@@ -68,6 +70,10 @@ impl World {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vriftd"));
         command.arg("--home").arg(self.home()).env("XDG_RUNTIME_DIR", self.dir.path().join("run"));
         command.env("VRIFT_TEST_FAIL", self.fail_file());
+        if self.short_journal {
+            // Nobody is killed as long as there is no such file.
+            command.env("VRIFT_TEST_DIE", self.dir.path().join("die"));
+        }
         command.stdin(Stdio::null());
         command
     }

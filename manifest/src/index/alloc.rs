@@ -86,6 +86,7 @@ impl Index {
     }
 
     pub(super) fn free_slot(&self, slot: u32, generation: u32) {
+        self.note_change(slot, false);
         let window = self.window();
         window.set_u64(self.reader.inode_field(slot, inode::VNODE), 0);
         window.set_u32(self.reader.inode_field(slot, inode::FREE_GENERATION), generation);
@@ -106,6 +107,7 @@ impl Index {
 
     /// Writes a whole inode record; `target` of a symlink is already in the arena at `target_offset`.
     pub(super) fn fill_inode(&self, vnode: VnodeNo, new: &NewVnode<'_>, target_offset: u64) {
+        self.note_change(vnode.slot(), false);
         let window = self.window();
         let at = |field| self.reader.inode_field(vnode.slot(), field);
         for field in (inode::PAYLOAD..inode::LEN).step_by(8) {
@@ -136,6 +138,7 @@ impl Index {
 
     /// Writes content kind, hash and blocks (of 512 bytes).
     pub(super) fn fill_content(&self, slot: u32, content: Content, blocks: u64) {
+        self.note_change(slot, false);
         let window = self.window();
         let kind = match content {
             Content::None => inode::KIND_NONE,
@@ -172,6 +175,7 @@ impl Index {
 
     /// A new dentry at the end of `parent`'s list and in its bucket.
     pub(super) fn add_dentry(&self, parent: u32, name: &[u8], child: u32) -> u32 {
+        self.note_change(parent, true);
         let window = self.window();
         let number = match window.u32(header::DENTRY_FREE) {
             0 => {
@@ -230,6 +234,7 @@ impl Index {
         window.set_u32(link, window.u32(field(number, dentry::NEXT)));
 
         let parent = window.u32(field(number, dentry::PARENT));
+        self.note_change(parent, true);
         let list = |field| self.reader.inode_field(parent, field);
         let (prev, next) = (
             window.u32(field(number, dentry::PREV_SIBLING)),
@@ -256,11 +261,13 @@ impl Index {
     }
 
     pub(super) fn add_nlink(&self, slot: u32, delta: i32) {
+        self.note_change(slot, false);
         let at = self.reader.inode_field(slot, inode::NLINK);
         self.window().set_u32(at, self.window().u32(at).wrapping_add_signed(delta));
     }
 
     pub(super) fn set_time(&self, slot: u32, field: usize, time_ns: i64) {
+        self.note_change(slot, false);
         self.window().set_u64(self.reader.inode_field(slot, field), time_ns as u64);
     }
 

@@ -59,6 +59,7 @@ impl Index {
     }
 
     pub(crate) fn load_nlink(&self, vnode: VnodeNo, nlink: u32) {
+        self.note_change(vnode.slot(), false);
         self.window().set_u32(self.reader.inode_field(vnode.slot(), inode::NLINK), nlink);
     }
 

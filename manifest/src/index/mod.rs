@@ -11,8 +11,10 @@ use crate::layout::{
     self, DENTRY_LEN, HEADER_LEN, INODE_LEN, LAYOUT_VERSION, MAGIC, PATH_FIELD_MAX, dentry, header, inode,
 };
 use crate::reader::Reader;
+use crate::steps::Watch;
 use crate::sys::{Mapping, Window};
 use crate::types::{Content, ROOT, S_IFDIR, VnodeNo};
+use std::cell::RefCell;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -152,6 +154,8 @@ pub struct Index {
     /// The memory behind `reader`.
     mapping: Mapping,
     reader: Reader,
+    /// While a dump is taken in steps.
+    pub(crate) watch: RefCell<Option<Watch>>,
 }
 
 impl Index {
@@ -189,7 +193,12 @@ impl Index {
             window.copy_in(at, bytes);
             window.set_u32(len_at, bytes.len() as u32);
         }
-        let index = Index { path: path.to_path_buf(), reader: reader_of(&mapping)?, mapping };
+        let index = Index {
+            path: path.to_path_buf(),
+            reader: reader_of(&mapping)?,
+            mapping,
+            watch: RefCell::default(),
+        };
         let root = ROOT.slot();
         window.set_u32(header::INODE_HIGH, root + 1);
         window.set_u32(header::DENTRY_HIGH, 1);
@@ -253,6 +262,7 @@ impl Index {
         let old = self.window();
         grown.publish()?;
         old.set_u32(header::RETIRED, 1);
+        let grown = Index { watch: self.watch.take().into(), ..grown };
         *self = grown;
         Ok(())
     }
@@ -284,7 +294,12 @@ impl Index {
             new.set_u32(at, old.u32(at));
         }
         new.set_u64(header::GENERATION, old.u64(header::GENERATION) + 1);
-        let grown = Index { path: self.path.clone(), reader: reader_of(&mapping)?, mapping };
+        let grown = Index {
+            path: self.path.clone(),
+            reader: reader_of(&mapping)?,
+            mapping,
+            watch: RefCell::default(),
+        };
         self.copy_tables(&grown);
         Ok(grown)
     }

@@ -153,6 +153,7 @@ impl Index {
         let mode =
             set.mode.map(|mode| self.reader.mode(slot) & S_IFMT | mode & 0o7777 | self.xattr_flag(slot));
         let window = self.window();
+        self.note_change(slot, false);
         let _section = self.write_section();
         for (field, value) in [(inode::MODE, mode), (inode::UID, set.uid), (inode::GID, set.gid)] {
             if let Some(value) = value {
@@ -185,6 +186,7 @@ impl Index {
     ) -> Result<(), OpError> {
         let slot = self.reader.slot(vnode).ok_or(OpError::Errno(ENOENT))?;
         let mode = self.reader.mode(slot) | if has_any { inode::HAS_XATTRS } else { 0 };
+        self.note_change(slot, false);
         let _section = self.write_section();
         self.window().set_u32(self.reader.inode_field(slot, inode::MODE), mode);
         if let Some(ctime_ns) = ctime_ns {
@@ -204,6 +206,7 @@ impl Index {
         ctime_ns: i64,
     ) -> Result<(), OpError> {
         let slot = self.reader.slot(vnode).ok_or(OpError::Errno(ENOENT))?;
+        self.note_change(slot, false);
         let _section = self.write_section();
         self.fill_content(slot, content, blocks);
         self.window().set_u64(self.reader.inode_field(slot, inode::SIZE), size);

@@ -107,6 +107,11 @@ impl Index {
         self.reader.naming_dentry(slot).map(|(parent, _)| parent)
     }
 
+    /// What is in a slot; 0: nothing.
+    pub(crate) fn vnode_in(&self, slot: u32) -> VnodeNo {
+        self.reader.vnode(slot)
+    }
+
     /// Slots below this were in use at some time.
     pub(crate) fn slots(&self) -> u32 {
         self.window().u32(header::INODE_HIGH)

@@ -104,6 +104,8 @@ impl Index {
             return errno(EINVAL);
         }
         let window = self.window();
+        self.note_change(from, true);
+        self.note_change(to, true);
         let _section = self.write_section();
         for (number, child) in [(one, slot2), (two, slot)] {
             window.set_u32(self.reader.dentry_field(number, dentry::CHILD), child);

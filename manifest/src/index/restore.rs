@@ -32,6 +32,7 @@ impl Index {
     /// All attributes of a vnode that stays; of a directory not its entries.
     pub(crate) fn set_all(&self, attr: &Attr) {
         let window = self.window();
+        self.note_change(attr.vnode.slot(), false);
         let at = |field| self.reader.inode_field(attr.vnode.slot(), field);
         for (field, value) in [
             (inode::MODE, attr.mode & inode::MODE_MASK),

@@ -123,8 +123,9 @@ impl Store {
         Ok(removed)
     }
 
-    /// Visits every blob with its length, in no order. `visit` must not call the store.
+    /// Visits every blob that was there when it is called, with its length, in no order. Nobody waits for it.
     pub fn for_each_blob(&self, visit: &mut dyn FnMut(&BlobHash, u64)) {
-        self.core().table.iter().for_each(|(hash, loc)| visit(hash, loc.len_bytes));
+        let blobs = self.core().table.picture();
+        blobs.iter().for_each(|(hash, loc)| visit(hash, loc.len_bytes));
     }
 }

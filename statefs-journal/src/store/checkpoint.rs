@@ -14,6 +14,7 @@ use crate::layout::record::{BLOB_ENTRY_LEN, KIND_SYNCED, Seed};
 use crate::layout::superblock::Superblock;
 use crate::mutant::{Mutant, planted};
 use crate::state::{Picture, encode_entry};
+use crate::table::Blobs;
 use crate::types::Seq;
 
 use super::Store;
@@ -32,7 +33,7 @@ struct Begun {
     seed: Seed,
     session: u32,
     last_seq: Seq,
-    table: Vec<u8>,
+    blobs: Blobs,
     state: Picture,
 }
 
@@ -167,18 +168,12 @@ impl Store {
                 (old_segments, last_seq)
             }
         };
-        let count = usize::try_from(core.table.len()).unwrap_or(0);
-        let mut table = Vec::with_capacity(8 + count * BLOB_ENTRY_LEN);
-        table.extend_from_slice(&core.table.len().to_le_bytes());
-        for (hash, loc) in core.table.iter() {
-            loc.entry(hash).encode(&mut table);
-        }
         Ok(Begun {
             old_segments,
             seed: core.journal.seed,
             session: core.journal.session,
             last_seq,
-            table,
+            blobs: core.table.picture(),
             state: core.state.picture(),
         })
     }
@@ -200,10 +195,10 @@ impl Store {
         chunks: &Chunks<'_>,
         write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(Written, Vec<Extent>), StoreError> {
-        let (table, state, seed) = (&begun.table, &begun.state, begun.seed);
+        let (blobs, state, seed) = (&begun.blobs, &begun.state, begun.seed);
         let allocate = || chunks.next();
         let mut writer = ChunkWriter::new(&*self.dev, &allocate, seed.store_id, seed.epoch);
-        let engine = writer.write_all(table).and_then(|()| write_state(state, &mut writer));
+        let engine = write_blobs(blobs, &mut writer).and_then(|()| write_state(state, &mut writer));
         let mut client = engine.and_then(|()| write(&mut writer));
         if writer.failure.is_some() {
             client = Ok(());
@@ -264,6 +259,19 @@ impl Store {
         self.give_back(old);
         Ok(())
     }
+}
+
+fn write_blobs(blobs: &Blobs, to: &mut dyn Write) -> io::Result<()> {
+    let mut entries = Vec::with_capacity(BUFFER_LEN + BLOB_ENTRY_LEN);
+    entries.extend_from_slice(&blobs.len().to_le_bytes());
+    for (hash, loc) in blobs.iter() {
+        loc.entry(hash).encode(&mut entries);
+        if entries.len() >= BUFFER_LEN {
+            to.write_all(&entries)?;
+            entries.clear();
+        }
+    }
+    to.write_all(&entries)
 }
 
 fn write_state(state: &Picture, to: &mut dyn Write) -> io::Result<()> {

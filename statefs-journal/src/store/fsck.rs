@@ -1,6 +1,5 @@
 //! Looking at a store that nobody has open: what is damaged, and what can be done about it.
 
-use std::collections::HashMap;
 use std::io;
 use std::sync::PoisonError;
 
@@ -12,8 +11,8 @@ use crate::layout::superblock::Superblock;
 use crate::layout::{BLOCK_LEN, BLOCK_LEN_BYTES, JOURNAL_SEGMENTS_MAX};
 use crate::replay;
 use crate::state::Picture;
-use crate::table::BlobLoc;
-use crate::types::{BlobHash, BlockNo, Seq};
+use crate::table::Blobs;
+use crate::types::{BlockNo, Seq};
 
 use super::open::{choose, repair};
 use super::recover::rebuild;
@@ -119,8 +118,8 @@ impl Store {
                 fsck.note(what, Some(ANEW), false);
             }
             Ok((rebuilt, ..)) => {
-                let same = rebuilt.table.iter().all(|(hash, loc)| cut.table.get(hash) == Some(loc))
-                    && rebuilt.table.len() == cut.table.len() as u64
+                let same = rebuilt.table.iter().all(|(hash, loc)| cut.blobs.get(hash) == Some(*loc))
+                    && rebuilt.table.len() == cut.blobs.len()
                     && rebuilt.state.picture().iter().eq(cut.state.iter());
                 // Blobs that could not be handed to a poisoned device are in memory alone.
                 if !same && self.poison.get().is_none() {
@@ -145,7 +144,7 @@ impl Store {
         Ok(Cut {
             superblock: core.superblock.clone(),
             last_seq: core.journal.last_seq,
-            table: core.table.iter().map(|(hash, loc)| (*hash, *loc)).collect(),
+            blobs: core.table.picture(),
             state: core.state.picture(),
         })
     }
@@ -155,7 +154,7 @@ impl Store {
 struct Cut {
     superblock: Superblock,
     last_seq: Seq,
-    table: HashMap<BlobHash, BlobLoc>,
+    blobs: Blobs,
     state: Picture,
 }
 
