@@ -16,6 +16,21 @@ const LEVEL_MAX: i32 = 19;
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     pub store: StoreConfig,
+    pub ingest: IngestConfig,
+}
+
+/// The section `[ingest]`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, default)]
+pub struct IngestConfig {
+    /// What git ignores in a git work tree is left out; `.vriftignore` counts in any case.
+    pub gitignore: bool,
+}
+
+impl Default for IngestConfig {
+    fn default() -> IngestConfig {
+        IngestConfig { gitignore: true }
+    }
 }
 
 /// The section `[store]`.

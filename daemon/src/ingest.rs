@@ -7,7 +7,7 @@ use crate::fresh::FreshGuard;
 use crate::namespace::{Workspace, begin};
 use crate::record::{NewWorkspace, Record};
 use crate::take_in::{Goal, TakeIn};
-use crate::walk::{Found, Reading, os, walk};
+use crate::walk::{Found, Leaving, Reading, os, walk};
 use nix::errno::Errno;
 use std::fs;
 use std::path::Path;
@@ -126,6 +126,7 @@ fn first_ingest(
     }
     std::mem::forget(failed);
     taken.skipped = found.skipped;
+    (taken.ignored, taken.ignored_count) = (found.ignored, found.ignored_count);
     taken.new_bytes = found.new_bytes;
     taken.duplicates = found.duplicates;
     daemon.new_bytes.fetch_add(found.new_bytes, Ordering::Relaxed);
@@ -208,6 +209,7 @@ pub fn take_in(
         set_base(daemon, id, next).map_err(fail)?;
     }
     taken.skipped = found.skipped;
+    (taken.ignored, taken.ignored_count) = (found.ignored, found.ignored_count);
     taken.new_bytes = found.new_bytes;
     taken.duplicates = found.duplicates;
     daemon.new_bytes.fetch_add(found.new_bytes, Ordering::Relaxed);
@@ -217,12 +219,13 @@ pub fn take_in(
 
 fn read(daemon: &Daemon, dir: &[u8], base: &Base, tell: &Teller<'_>) -> Result<Found, Refusal> {
     let mut progress = |files, bytes| tell.progress("reading", files, bytes);
-    let found = walk(daemon, dir, base, Reading::Ingest, &mut progress).map_err(|errno| {
-        Refusal::input(
-            format!("{} cannot be read: {}", show(dir), errno.desc()),
-            "the workspace is as it was; make the directory readable, or remove the workspace".into(),
-        )
-    })?;
+    let found =
+        walk(daemon, dir, base, Reading::Ingest, Leaving::Ignored, &mut progress).map_err(|errno| {
+            Refusal::input(
+                format!("{} cannot be read: {}", show(dir), errno.desc()),
+                "the workspace is as it was; make the directory readable, or remove the workspace".into(),
+            )
+        })?;
     match &found.failed {
         Some(error) => Err(Refusal::store(format!("{} cannot be taken in: {error}", show(dir)), daemon)),
         None => Ok(found),

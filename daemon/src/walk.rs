@@ -3,20 +3,23 @@
 use crate::base::{Base, Held, Row, path_order};
 use crate::clock::system_now_ns;
 use crate::daemon::Daemon;
+use crate::ignored::{self, RuleFiles, Rules, Verdict};
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
 use nix::sys::stat::{FileStat, Mode, fstat, fstatat};
 use std::ffi::{CStr, CString};
 use std::fs::File;
+use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use vrift_cas::CasError;
 use vrift_manifest::types::{S_IFDIR, S_IFLNK, S_IFMT};
-use vrift_protocol::admin::Problem;
+use vrift_protocol::admin::{PathBytes, Problem};
 
 /// Threads that read: enough to keep two to four CPUs hashing while others wait for the disk.
 const READERS: usize = 4;
@@ -30,6 +33,8 @@ const READS_MAX: usize = 3;
 const TICK_NS: i64 = 20_000_000;
 /// At most this many problems are named; the rest is counted by the last.
 const PROBLEMS_MAX: usize = 1000;
+/// Of what is left out, so many are named.
+const IGNORED_MAX: usize = 20;
 const PROGRESS_PAUSE: Duration = Duration::from_millis(100);
 
 const S_IFREG: u32 = 0o100000;
@@ -41,6 +46,9 @@ pub struct Found {
     pub skipped: Vec<Problem>,
     pub new_bytes: u64,
     pub duplicates: u64,
+    /// Left out by rules, the tops alone: the first ones, and how many.
+    pub ignored: Vec<PathBytes>,
+    pub ignored_count: u64,
     /// The store cannot take more: the walk is of no use.
     pub failed: Option<CasError>,
 }
@@ -54,14 +62,32 @@ pub enum Reading {
     HashOnly,
 }
 
+/// Whether `.gitignore` and `.vriftignore` count.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Leaving {
+    /// Everything is taken in.
+    Nothing,
+    /// What is ignored is left out, unless the base table has it.
+    Ignored,
+}
+
 struct Opened {
     fd: OwnedFd,
     path: Vec<u8>,
 }
 
 enum Step {
-    Dir { parent: Option<Arc<Opened>>, name: CString, path: Vec<u8> },
+    Dir { parent: Option<Arc<Opened>>, name: CString, path: Vec<u8>, rules: Scope },
     Files { dir: Arc<Opened>, files: Vec<CString> },
+}
+
+/// The rules for the names in a directory.
+#[derive(Clone)]
+enum Scope {
+    /// There are none, and those that the directory may have do not count.
+    Free,
+    /// Those of the directory above; whether the directory is ignored itself.
+    Below(Option<Arc<Rules>>, bool),
 }
 
 struct Queue {
@@ -83,6 +109,9 @@ struct Walk<'a> {
     daemon: &'a Daemon,
     base: &'a Base,
     reading: Reading,
+    leaving: Leaving,
+    /// Absolute path of the directory.
+    dir: PathBuf,
     home: Option<(u64, u64)>,
     queue: Mutex<Queue>,
     woken: Condvar,
@@ -97,6 +126,7 @@ pub fn walk<'a>(
     dir: &[u8],
     base: &'a Base,
     reading: Reading,
+    leaving: Leaving,
     progress: &'a mut Progress<'a>,
 ) -> Result<Found, Errno> {
     let root = open_dir(None, &CString::new(dir).map_err(|_| Errno::EINVAL)?)?;
@@ -109,11 +139,18 @@ pub fn walk<'a>(
     let opened = Arc::new(Opened { fd: root, path: Vec::new() });
     let found = Found { rows: vec![row_of(Vec::new(), &stat, Held::Nothing)], ..Found::default() };
     let here = CString::from(c".");
-    let steps = vec![Step::Dir { parent: Some(opened), name: here, path: Vec::new() }];
+    let uses_git = daemon.config.ingest.gitignore;
+    let rules = match leaving {
+        Leaving::Nothing => Scope::Free,
+        Leaving::Ignored => Scope::Below(Rules::above(dir, uses_git), false),
+    };
+    let steps = vec![Step::Dir { parent: Some(opened), name: here, path: Vec::new(), rules }];
     let walk = Walk {
         daemon,
         base,
         reading,
+        leaving,
+        dir: PathBuf::from(os(dir)),
         home,
         queue: Mutex::new(Queue { steps, active: 0, found }),
         woken: Condvar::new(),
@@ -165,8 +202,8 @@ impl Walk<'_> {
             let mut found = Found::default();
             let mut steps = Vec::new();
             match step {
-                Step::Dir { parent, name, path } => {
-                    self.read_dir(parent.as_deref(), &name, path, &mut found, &mut steps);
+                Step::Dir { parent, name, path, rules } => {
+                    self.read_dir(parent.as_deref(), &name, (path, rules), &mut found, &mut steps);
                 }
                 Step::Files { dir, files } => {
                     for name in files {
@@ -201,7 +238,7 @@ impl Walk<'_> {
         &self,
         parent: Option<&Opened>,
         name: &CStr,
-        path: Vec<u8>,
+        (path, rules): (Vec<u8>, Scope),
         found: &mut Found,
         steps: &mut Vec<Step>,
     ) {
@@ -213,17 +250,20 @@ impl Walk<'_> {
         };
         let dir = Arc::new(Opened { fd, path });
         let mut unknown = Vec::new();
+        let mut names: Vec<CString> = Vec::new();
         for entry in entries.iter() {
-            let name = match &entry {
-                Ok(entry) => entry.file_name(),
+            match &entry {
+                Ok(entry) if entry.file_name() == c"." || entry.file_name() == c".." => {}
+                Ok(entry) => names.push(entry.file_name().to_owned()),
                 Err(errno) => {
                     skip(found, dir.path.clone(), format!("cannot be read to its end: {}", errno.desc()));
                     break;
                 }
-            };
-            if name == c"." || name == c".." {
-                continue;
             }
+        }
+        let rules = self.rules(&dir, &names, rules);
+        for name in &names {
+            let name = name.as_c_str();
             let path = join(&dir.path, name.to_bytes());
             let stat = match fstatat(&dir.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
                 Ok(stat) => stat,
@@ -233,13 +273,24 @@ impl Walk<'_> {
                     continue;
                 }
             };
+            let below = match self.judge(rules.as_ref(), &path, &stat) {
+                Some(below) => below,
+                None => {
+                    found.ignored_count += 1;
+                    if found.ignored.len() < IGNORED_MAX {
+                        found.ignored.push(path[..].into());
+                    }
+                    continue;
+                }
+            };
             match stat.st_mode & S_IFMT {
                 S_IFDIR if self.home == Some((stat.st_dev, stat.st_ino)) => {
                     skip(found, path, "holds vrift's own state (VRIFT_HOME)".into());
                 }
                 S_IFDIR => {
                     found.rows.push(row_of(path.clone(), &stat, Held::Nothing));
-                    steps.push(Step::Dir { parent: Some(Arc::clone(&dir)), name: name.to_owned(), path });
+                    let parent = Some(Arc::clone(&dir));
+                    steps.push(Step::Dir { parent, name: name.to_owned(), path, rules: below });
                 }
                 S_IFLNK => match readlinkat(&dir.fd, name) {
                     Ok(target) => found.rows.push(row_of(path, &stat, Held::Target(target.into_vec()))),
@@ -260,6 +311,47 @@ impl Walk<'_> {
         while !unknown.is_empty() {
             let files = unknown.split_off(unknown.len().saturating_sub(FILES_PER_STEP));
             steps.push(Step::Files { dir: Arc::clone(&dir), files });
+        }
+    }
+
+    /// The rules that hold in a directory with these names.
+    fn rules(&self, dir: &Opened, names: &[CString], scope: Scope) -> Option<Arc<Rules>> {
+        let Scope::Below(above, ignored) = scope else { return None };
+        let has = |wanted: &[u8]| names.iter().any(|name| name.to_bytes() == wanted);
+        let read = |name: &[u8]| has(name).then(|| rules_text(&dir.fd, name)).flatten();
+        let files = RuleFiles {
+            own: read(ignored::OWN_FILE),
+            git: read(ignored::GIT_FILE),
+            is_repo: has(ignored::GIT_DIR),
+        };
+        let path = self.dir.join(os(&dir.path));
+        Rules::of(above.as_ref(), &path, &files, self.daemon.config.ingest.gitignore, ignored)
+    }
+
+    /// None: left out. For a directory: what holds in it.
+    fn judge(&self, rules: Option<&Arc<Rules>>, path: &[u8], stat: &FileStat) -> Option<Scope> {
+        let is_dir = stat.st_mode & S_IFMT == S_IFDIR;
+        let Some(rules) = rules.filter(|_| self.leaving == Leaving::Ignored) else {
+            return Some(self.below(None, false));
+        };
+        if is_dir && path.rsplit(|byte| *byte == b'/').next() == Some(ignored::GIT_DIR) {
+            return Some(Scope::Free);
+        }
+        let is_known = self.base.find(path).is_some();
+        if is_known && !is_dir {
+            return Some(Scope::Free);
+        }
+        match rules.verdict(&self.dir.join(os(path)), is_dir) {
+            Verdict::TakenIn => Some(self.below(Some(rules), false)),
+            Verdict::OnlyTracked => Some(self.below(Some(rules), true)),
+            Verdict::LeftOut => is_known.then(|| self.below(Some(rules), true)),
+        }
+    }
+
+    fn below(&self, rules: Option<&Arc<Rules>>, ignored: bool) -> Scope {
+        match self.leaving {
+            Leaving::Nothing => Scope::Free,
+            Leaving::Ignored => Scope::Below(rules.cloned(), ignored),
         }
     }
 
@@ -313,6 +405,17 @@ impl Walk<'_> {
     }
 }
 
+/// The text of a file of rules, as far as it is of use; None: it is no file that can be read, and says nothing.
+fn rules_text(dir: &OwnedFd, name: &[u8]) -> Option<Vec<u8>> {
+    let fd = open_file(dir, &CString::new(name).ok()?).ok()?;
+    if fstat(&fd).ok()?.st_mode & S_IFMT != S_IFREG {
+        return None;
+    }
+    let mut text = Vec::new();
+    File::from(fd).take(ignored::RULES_LEN_MAX).read_to_end(&mut text).ok()?;
+    Some(text)
+}
+
 fn hash_only(file: &File, len_bytes: u64) -> Result<vrift_cas::Ingested, CasError> {
     match vrift_cas::hash_file(file, 0) {
         Ok((hash, _)) => Ok(vrift_cas::Ingested { hash, len_bytes, new: false }),
@@ -324,6 +427,9 @@ fn merge(all: &mut Found, mut part: Found) {
     all.rows.append(&mut part.rows);
     all.new_bytes += part.new_bytes;
     all.duplicates += part.duplicates;
+    all.ignored_count += part.ignored_count;
+    part.ignored.truncate(IGNORED_MAX - all.ignored.len());
+    all.ignored.append(&mut part.ignored);
     all.failed = all.failed.take().or(part.failed);
     for problem in part.skipped {
         if all.skipped.len() < PROBLEMS_MAX {

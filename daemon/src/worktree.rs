@@ -10,7 +10,7 @@ use crate::ingest::show;
 use crate::namespace::is_within;
 use crate::sealing::vnode_of_name;
 use crate::take_in::{Goal, TakeIn};
-use crate::walk::{Reading, walk};
+use crate::walk::{Leaving, Reading, walk};
 use nix::errno::Errno;
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -197,7 +197,9 @@ fn take_back(daemon: &Daemon, id: u32, state: &mut State, taken: &mut Taken) -> 
         Refusal::store(format!("{what}: {}", errno.desc()), daemon)
     };
     let mut silent = |_, _| {};
-    let found = walk(daemon, dir.as_os_str().as_bytes(), &old, Reading::Ingest, &mut silent).map_err(fail)?;
+    let found =
+        walk(daemon, dir.as_os_str().as_bytes(), &old, Reading::Ingest, Leaving::Nothing, &mut silent)
+            .map_err(fail)?;
     if let Some(error) = &found.failed {
         let what =
             format!("what a program changed in {} cannot be taken in", show(dir.as_os_str().as_bytes()));

@@ -201,6 +201,12 @@ pub struct Taken {
     pub conflicts: Vec<Problem>,
     /// Conflicts that were settled.
     pub settled: u64,
+    /// Left out by `.gitignore` and `.vriftignore`: the first few, a directory for all that is in it.
+    #[serde(default)]
+    pub ignored: Vec<PathBytes>,
+    /// How many there are.
+    #[serde(default)]
+    pub ignored_count: u64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -60,6 +60,9 @@ fn print(out: &mut Output, taken: &Taken) -> Result<()> {
     if !taken.created {
         out.line(&format!("{} since it was last taken in", taken::changes(taken)))?;
     }
+    if let Some(text) = taken::left_out(taken) {
+        out.line(&text)?;
+    }
     let seconds = taken.elapsed_ms.max(1) as f64 / 1000.0;
     out.line(&format!(
         "{} new, {}, {seconds:.2} s, {:.0} files/s",

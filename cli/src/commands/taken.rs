@@ -5,6 +5,8 @@ use vrift_protocol::admin::{Problem, Taken};
 
 /// Problems that are named one by one; the rest is counted.
 const NAMED_MAX: usize = 20;
+/// Of what is ignored.
+const IGNORED_NAMED: usize = 5;
 
 /// Names problems on stderr; none of them more than once a line.
 pub fn name_problems(what: &str, problems: &[Problem]) {
@@ -36,6 +38,19 @@ pub fn has_changes(taken: &Taken) -> bool {
     taken.added + taken.modified + taken.deleted > 0
 }
 
+/// What was left out, and how to have it: `3 left out as ignored: target, .env, ...`; None: nothing was.
+pub fn left_out(taken: &Taken) -> Option<String> {
+    let named: Vec<String> = taken.ignored.iter().take(IGNORED_NAMED).map(path_text).collect();
+    let more = if taken.ignored_count > named.len() as u64 { ", ..." } else { "" };
+    (taken.ignored_count > 0).then(|| {
+        format!(
+            "{} left out as ignored: {}{more}; '!NAME' in .vriftignore takes one in",
+            taken.ignored_count,
+            named.join(", ")
+        )
+    })
+}
+
 /// On stderr, when a run or a shell begins: what the view took in first.
 pub fn announce(taken: &Taken, quiet: bool) {
     if !quiet && taken.created {
@@ -46,6 +61,9 @@ pub fn announce(taken: &Taken, quiet: bool) {
             count(taken.files, "file", "files"),
             size(taken.bytes)
         );
+        if let Some(text) = left_out(taken) {
+            say!("vrift: {text}");
+        }
     } else if !quiet && has_changes(taken) {
         say!("vrift: took in what changed in {}: {}", path_text(&taken.view), changes(taken));
     }
