@@ -51,6 +51,8 @@ pub enum Command {
     Rollback(snapshot::Rollback),
     Fork(fork::Fork),
     Rm(fork::Rm),
+    History(history::History),
+    Stats(stats::Stats),
     State(state::State),
     Gc(gc::Gc),
     Fsck(fsck::Fsck),

@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 use vrift_protocol::admin::{AdminReply, AdminRequest, RunEnd, Target, View};
 use vrift_protocol::client::{Client, ClientError};
+use vrift_protocol::history::RunReport;
 
 /// How often a request is sent again after the connection was lost.
 const RETRIES_MAX: u32 = 5;
@@ -144,11 +145,12 @@ impl Session {
         }
     }
 
-    /// Ends the run in `workspace`. A daemon that was restarted in between knows nothing of it and is told again.
-    pub fn leave(&mut self, workspace: &str) -> Result<RunEnd> {
+    /// Ends the run in `workspace`, which is remembered with `report`. A daemon that was restarted in between knows nothing of it and is told again.
+    pub fn leave(&mut self, workspace: &str, report: Option<RunReport>) -> Result<RunEnd> {
+        let request = AdminRequest::Leave { report };
         let mut tries = 0;
         loop {
-            match self.once(&AdminRequest::Leave, &mut |_| {}) {
+            match self.once(&request, &mut |_| {}) {
                 Ok((AdminReply::RunEnd(end), _)) => return Ok(end),
                 Ok(_) => return Err(CliError::Unexpected { request: "Leave" }),
                 Err(CliError::Client(error)) if start::is_lost(&error) && tries < RETRIES_MAX => {

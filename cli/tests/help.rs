@@ -21,6 +21,8 @@ const COMMANDS: [&str; 25] = [
     "rollback",
     "fork",
     "rm",
+    "history",
+    "stats",
     "state",
     "gc",
     "fsck",

@@ -12,6 +12,7 @@ use vrift_protocol::admin::{
     AdminReply, AdminRequest, DaemonStatus, Failure, PathBytes, Problem, RolledBack, SnapshotInfo, Target,
     WorkspaceInfo,
 };
+use vrift_protocol::history::RunRow;
 use vrift_protocol::{FrameHeader, MAX_FRAME_LEN, PROTOCOL_VERSION, names};
 
 /// Bytes of rows in one frame: escaping can only make a row smaller than [`row_len`] says.
@@ -61,6 +62,11 @@ impl Teller<'_> {
     pub fn progress(&self, stage: &str, files: u64, bytes: u64) {
         let reply = AdminReply::Progress { stage: stage.into(), files, bytes, total_files: 0 };
         let _ = self.connection.reply_admin(&self.header, &reply, true, None);
+    }
+
+    /// Sends a frame that others follow.
+    pub fn more(&self, reply: &AdminReply) -> Result<(), Refusal> {
+        self.connection.reply_admin(&self.header, reply, true, None).map_err(gone)
     }
 
     /// Sends all rows but the last frame's, which is returned.
@@ -130,10 +136,14 @@ pub fn serve(daemon: &Arc<Daemon>, connection: &Arc<Connection>, header: FrameHe
     }));
 }
 
+/// Nobody is there to be told.
+pub fn gone(_: Gone) -> Refusal {
+    Refusal::negative("the client is gone".into(), String::new())
+}
+
 type Answered = (AdminReply, Option<OwnedFd>);
 
 fn answer(daemon: &Arc<Daemon>, request: &AdminRequest, tell: &Teller<'_>) -> Result<Answered, Refusal> {
-    let gone = |_: Gone| Refusal::negative("the client is gone".into(), String::new());
     let reply = match request {
         AdminRequest::Status => AdminReply::Status(status(daemon)),
         AdminRequest::Doctor => AdminReply::Checks(crate::doctor::checks(daemon)),
@@ -160,7 +170,21 @@ fn answer(daemon: &Arc<Daemon>, request: &AdminRequest, tell: &Teller<'_>) -> Re
         AdminRequest::Enter { target, create, run } => {
             crate::run::enter(daemon, target, *create, *run, tell).map(AdminReply::View)?
         }
-        AdminRequest::Leave => crate::run::leave(daemon, tell.connection).map(AdminReply::RunEnd)?,
+        AdminRequest::Leave { report } => {
+            AdminReply::RunEnd(crate::run::leave(daemon, tell.connection, report.as_ref())?)
+        }
+        AdminRequest::History { workspace, limit } => {
+            let rows = crate::history::runs(daemon, workspace.as_deref(), *limit, tell)?;
+            let len = |row: &RunRow| {
+                let command: usize = row.command.iter().map(|part| part.0.len() + 1).sum();
+                row.workspace.len() + row.cwd.0.len() + command
+            };
+            tell.rows(rows, len, AdminReply::Runs).map_err(gone)?
+        }
+        AdminRequest::RunDetail { workspace, number } => {
+            crate::history::detail(daemon, workspace.as_deref(), *number, tell)?
+        }
+        AdminRequest::Stats => AdminReply::Stats(crate::history::stats(daemon, tell)?),
         AdminRequest::Diff { target, against_real } => {
             let rows = crate::diff::diff(daemon, find_awake(daemon, target)?, *against_real)?;
             tell.rows(rows, |row| row.path.0.len(), AdminReply::Changes).map_err(gone)?

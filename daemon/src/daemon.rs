@@ -70,6 +70,7 @@ pub struct Daemon {
     /// What clients of the key-value space have begun.
     pub state: crate::state::Desk,
     pub worktrees: crate::worktree::Worktrees,
+    pub history: crate::history::History,
     /// Base tables by workspace, with their hash.
     pub bases: Mutex<HashMap<u32, KnownBase>>,
     spaces: Mutex<Namespaces>,
@@ -90,6 +91,7 @@ impl Daemon {
         config: crate::config::Config,
     ) -> std::io::Result<Daemon> {
         Ok(Daemon {
+            history: crate::history::History::start(folders.home.clone())?,
             folders,
             store,
             cas,
@@ -245,10 +247,11 @@ impl Daemon {
         connection.state.close(&self.state.waiting_bytes);
         self.state.leave(connection.id);
         let run = connection.run.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(run) = run
-            && let Ok(workspace) = self.spaces().get_mut(run.workspace)
-        {
-            workspace.runs.remove(&connection.id);
+        if let Some(run) = run {
+            self.history.spans.run_ends(run.workspace, run.began);
+            if let Ok(workspace) = self.spaces().get_mut(run.workspace) {
+                workspace.runs.remove(&connection.id);
+            }
         }
     }
 }

@@ -32,6 +32,7 @@ pub fn checks(daemon: &Daemon) -> Vec<Check> {
         space(daemon),
         kernel(),
         requests(daemon),
+        history(daemon),
     ]
 }
 
@@ -109,6 +110,12 @@ fn kernel() -> Check {
     let mut numbers = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
     let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     check("kernel", version >= KERNEL_MIN, release.into(), "use Linux 5.4 or later")
+}
+
+fn history(daemon: &Daemon) -> Check {
+    let problem = daemon.history.problem();
+    let detail = problem.clone().unwrap_or_else(|| "runs are remembered".into());
+    check("history", problem.is_none(), detail, "move it away: it is begun anew")
 }
 
 fn requests(daemon: &Daemon) -> Check {

@@ -30,6 +30,7 @@ mod folders;
 mod fresh;
 mod fsck;
 mod gc;
+mod history;
 mod ignored;
 mod in_place;
 mod ingest;

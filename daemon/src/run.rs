@@ -3,16 +3,19 @@
 use crate::admin::{Refusal, Teller, find_awake, fit};
 use crate::connection::Connection;
 use crate::daemon::Daemon;
+use crate::history::Over;
 use crate::namespace::is_within;
 use crate::take_in;
 use nix::errno::Errno;
 use std::collections::HashSet;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::Instant;
 use vrift_manifest::{ROOT, VnodeNo};
 use vrift_protocol::admin::{OwnCalls, PathBytes, Problem, RunEnd, Taken, Target, View};
+use vrift_protocol::history::RunReport;
 use vrift_protocol::{counters, names, path_calls};
 
 /// Programs that are named at the end of a run: they must fit a frame.
@@ -34,6 +37,7 @@ pub struct Run {
     pub workspace: u32,
     pub processes: u64,
     pub new_bytes: u64,
+    pub began: Instant,
 }
 
 /// Finds or makes the workspace, takes in what changed, prepares the view.
@@ -84,7 +88,9 @@ pub fn enter(
             workspace: id,
             processes: processes(daemon, id),
             new_bytes: daemon.new_bytes.load(Ordering::Relaxed),
+            began: Instant::now(),
         };
+        daemon.history.spans.run_begins(id);
         *tell.connection.run.lock().unwrap_or_else(PoisonError::into_inner) = Some(begun);
     }
     Ok(view)
@@ -108,8 +114,12 @@ fn take_in_if_there(daemon: &Daemon, id: u32, tell: &Teller<'_>) -> Result<Taken
     Ok(Taken { workspace: name, view: view[..].into(), skipped: vec![gone], ..Taken::default() })
 }
 
-/// Ends the connection's run: sealed, synced, counted.
-pub fn leave(daemon: &Daemon, connection: &Connection) -> Result<RunEnd, Refusal> {
+/// Ends the connection's run: sealed, synced, counted, and with `report` remembered.
+pub fn leave(
+    daemon: &Arc<Daemon>,
+    connection: &Connection,
+    report: Option<&RunReport>,
+) -> Result<RunEnd, Refusal> {
     let run = *connection.run.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(run) = run else {
         return Err(Refusal::input("this connection has no run".into(), "enter first".into()));
@@ -125,13 +135,20 @@ pub fn leave(daemon: &Daemon, connection: &Connection) -> Result<RunEnd, Refusal
         workspace.and_then(|workspace| workspace.runs.remove(&connection.id)).unwrap_or_default()
     };
     *connection.run.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    Ok(RunEnd {
+    let spans = daemon.history.spans.run_ends(run.workspace, run.began);
+    let end = RunEnd {
         processes: processes(daemon, run.workspace).saturating_sub(run.processes),
         files_changed: notes.changed.len() as u64,
         new_bytes: daemon.new_bytes.load(Ordering::Relaxed).saturating_sub(run.new_bytes),
         synced: true,
         own_calls: notes.own_calls,
-    })
+    };
+    if let Some(report) = report {
+        let changed = notes.changed.into_iter().collect();
+        let (report, end) = (report.clone(), end.clone());
+        crate::history::record(daemon, Over { workspace: run.workspace, report, end, changed, spans });
+    }
+    Ok(end)
 }
 
 /// A program told of a system call of its own: noted for the runs of its workspace. `what`: name, NUL, path.

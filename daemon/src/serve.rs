@@ -270,6 +270,7 @@ impl Daemon {
 
     /// The orderly end: all synced, and a checkpoint so that the next start has nothing to replay.
     pub fn finish(&self) -> Result<(), String> {
+        self.history.finish();
         self.sync(None)?;
         self.checkpoint(0)?;
         self.store.sync().map(drop).map_err(|error| error.to_string())

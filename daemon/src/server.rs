@@ -186,6 +186,9 @@ impl Server {
         if let Some(connection) = self.connections.remove(&id) {
             let _ = self.epoll.delete(&connection.socket);
             connection.close();
+            if let Some(greeting) = connection.greeting.get() {
+                self.daemon.history.spans.process_ends(greeting.workspace, id);
+            }
             self.daemon.end_run(&connection);
             crate::worktree::abandoned(&self.daemon, &connection);
         }
@@ -283,6 +286,14 @@ impl Server {
         let accepted = known && connection.greeting.set(greeting).is_ok();
         let errno = if known { Errno::EPROTO } else { Errno::ESTALE };
         connection.reply(header, if accepted { Ok((VnodeReply::default(), None)) } else { Err(errno) });
+        // After the reply: the process goes on meanwhile.
+        if let Ok(peer) = getsockopt(&connection.socket, PeerCredentials)
+            && accepted
+            && greeting.workspace != 0
+        {
+            let pid = peer.pid().cast_unsigned();
+            self.daemon.history.spans.process_begins(greeting.workspace, connection.id, pid);
+        }
         accepted
     }
 }

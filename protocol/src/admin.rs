@@ -4,6 +4,7 @@
 //! rows) and a last one without; each carries one JSON-encoded [`AdminReply`]. Paths are bytes on the wire,
 //! as serde encodes [`PathBytes`].
 
+use crate::history::{RunReport, RunRow, Span, Stats, Touched};
 use serde::{Deserialize, Serialize};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -88,8 +89,15 @@ pub enum AdminRequest {
     /// changed in the real directory, prepares the view; answer [`AdminReply::View`]. With `run`, the
     /// connection stands for the run until it closes.
     Enter { target: Target, create: bool, run: bool },
-    /// End of a run: seal and sync; answer [`AdminReply::RunEnd`].
-    Leave,
+    /// End of a run: seal and sync; answer [`AdminReply::RunEnd`]. With `report` the run is remembered.
+    Leave { report: Option<RunReport> },
+    /// Runs that are over, the last `limit`, oldest first; answers rows of [`AdminReply::Runs`].
+    History { workspace: Option<String>, limit: u64 },
+    /// What is remembered of one run (None: of the last); answers [`AdminReply::Run`], and
+    /// [`AdminReply::Spans`] and [`AdminReply::Touched`] before it.
+    RunDetail { workspace: Option<String>, number: Option<i64> },
+    /// Answer [`AdminReply::Stats`].
+    Stats,
     /// Takes in what changed in the real directory; answer [`AdminReply::Taken`].
     /// With `settle`, what both sides changed becomes what that side has.
     Sync { target: Target, settle: Option<Settle> },
@@ -425,6 +433,13 @@ pub enum AdminReply {
     Exported(Exported),
     Collected(Collected),
     Worktree(Worktree),
+    Runs(Vec<RunRow>),
+    Spans(Vec<Span>),
+    Touched(Vec<Touched>),
+    Run(RunRow),
+    Stats(Stats),
+    /// For people: something is not as it should be, and what was done about it.
+    Notice(String),
     Checked(Checked),
     /// What, where, and what to do next.
     Error {

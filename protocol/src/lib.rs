@@ -22,6 +22,8 @@ pub mod admin;
 #[cfg(feature = "std")]
 pub mod client;
 #[cfg(feature = "std")]
+pub mod history;
+#[cfg(feature = "std")]
 pub mod locate;
 #[cfg(feature = "std")]
 pub mod pipeline;

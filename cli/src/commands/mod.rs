@@ -11,6 +11,7 @@ pub mod export;
 pub mod fork;
 pub mod fsck;
 pub mod gc;
+pub mod history;
 pub mod host;
 pub mod ingest;
 pub mod ls;
@@ -21,6 +22,7 @@ pub mod shell;
 pub mod snapshot;
 pub mod stat;
 pub mod state;
+pub mod stats;
 pub mod status;
 pub mod sync;
 pub mod taken;
@@ -43,6 +45,8 @@ pub fn run(cli: Cli) -> Result<u8> {
         Some(Command::Ls(args)) => args.run(quiet),
         Some(Command::Cat(args)) => args.run(quiet),
         Some(Command::Stat(args)) => args.run(quiet),
+        Some(Command::Stats(args)) => args.run(quiet),
+        Some(Command::History(args)) => args.run(quiet),
         Some(Command::State(args)) => args.run(quiet),
         Some(Command::Tree(args)) => args.run(quiet),
         Some(Command::Export(args)) => args.run(quiet),

@@ -12,11 +12,13 @@ use crate::{in_view, install, program, view_env};
 use clap::Args;
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
-use std::time::Instant;
-use vrift_protocol::admin::{RunEnd, Target, View};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use vrift_protocol::admin::{PathBytes, RunEnd, Target, View};
+use vrift_protocol::history::{COMMAND_LEN_MAX, RunReport};
 use vrift_protocol::names;
 
 /// The mirror folder of a view's root: vnode slot 1, generation 0 (RFC 0001).
@@ -111,7 +113,9 @@ impl InView {
             }
             Err(error) => return Err(error),
         };
+        let (began, clock) = (SystemTime::now(), Instant::now());
         let strict = self.strict.take();
+        let cwd = PathBytes::from(self.cwd.clone());
         let name = self.view.workspace.clone();
         let watch = Watch::start(self.session, &name);
         let status = signals.wait(&mut child);
@@ -121,12 +125,19 @@ impl InView {
             true => exit_code(status),
             false => NOT_STRICT,
         };
+        let remembered = Some(RunReport {
+            command: beginning_of(command),
+            cwd,
+            exit_code: i32::from(code),
+            began_ns: began.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64),
+            elapsed_ms: clock.elapsed().as_millis() as u64,
+        });
         let end = match session {
-            Some(mut session) => session.leave(&name),
+            Some(mut session) => session.leave(&name, remembered),
             // Its thread was lost: a new connection ends the run as well.
             None => Session::open(self.quiet).and_then(|mut session| {
                 session.enter(Target::Name(name.clone()), false, true)?;
-                session.leave(&name)
+                session.leave(&name, remembered)
             }),
         };
         let synced = report(&end, self.started, self.quiet);
@@ -187,6 +198,21 @@ impl InView {
         }
         Ok(())
     }
+}
+
+/// The command as far as the history has room for it.
+fn beginning_of(command: &[OsString]) -> Vec<PathBytes> {
+    let mut room = COMMAND_LEN_MAX;
+    let mut parts = Vec::new();
+    for part in command {
+        let bytes = part.as_bytes();
+        parts.push(PathBytes::from(&bytes[..bytes.len().min(room)]));
+        room = room.saturating_sub(bytes.len() + 1);
+        if room == 0 {
+            break;
+        }
+    }
+    parts
 }
 
 /// Says how the run ended; whether all of it is safe.

@@ -1,0 +1,66 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# Promise: every run is remembered with its command, exit code, time, files and bytes, also over a restart of the daemon; a
+# damaged history.db is begun anew with what can be read of it, and that is said (RFC 0012).
+. "${0%/*}/lib.sh"
+
+tree() { echo one >file && echo 'kept' >other; }
+checks() { echo two >file && mkdir dir && echo new >dir/made && sleep 0.05 && exit_code=0; }
+said() { (cd "$VIEW" && "$VRIFT" "$@") >"$T/said" 2>"$T/err"; }
+has() { grep -q -- "$1" "$T/said"; }
+field() { sed -n "s/^ *\"$1\": \([^,]*\),*$/\1/p" "$T/said" | head -n 1; }
+
+phases() {
+    in_view checks
+    if native; then ok 'history # SKIP there is none without vrift'; return; fi
+    exits 7 'a run that fails' said run -q -- sh -c 'echo "a b" >made; exit 7'
+    exits 0 'the history' said history
+    is "$(wc -l <"$T/said")" 2 'has both'
+    check 'the command as it was typed' has "tree  sh -c 'echo \"a b\" >made; exit 7'"
+    exits 0 'the last one as JSON' said history -n 1 --json
+    is "$(field exit_code) $(field files_changed) $(field new_bytes)" '7 1 4' 'has exit code, files and bytes'
+    exits 0 'one run' said history 1
+    check 'has its processes' has 'ms\|s  .* sh '
+    check 'and its files' has '^  dir/made (4 B)'
+    exits 1 'a run that is not there' said history 99
+    exits 0 'a process that was killed' said run -q -- sh -c ': >x; (sleep 100 & kill -9 $!); exit 0'
+
+    kill -9 "$(cat "$XDG_RUNTIME_DIR"/vrift/*/pid)"
+    exits 0 'after the death of the daemon' said history
+    is "$(wc -l <"$T/said")" 3 'all are there'
+    exits 0 'sums' said stats --json
+    is "$(field runs) $(field failed_runs)" '3 1' 'count runs'
+    exits 0 'for people' said stats
+    check 'with the project' has '^  tree: [0-9]* files, .*; 3 runs in '
+    exits 0 'only of a workspace' said history -w nothing
+    is "$(cat "$T/said")" '' 'that has none'
+
+    # In the place of the file: something else; then a file whose middle is gone.
+    "$VRIFT" daemon stop
+    cp "$VRIFT_HOME/history.db" "$T/history.db"
+    echo 'no database' >"$VRIFT_HOME/history.db"
+    exits 0 'a run with a history.db that is none' said run -- true
+    exits 0 'the history' said history
+    is "$(wc -l <"$T/said")" 1 'begins anew'
+    check 'and says so' grep -q 'history.db was damaged: it was begun anew with 0 of its runs; the old one is ' "$T/err"
+    exits 0 'once' said history
+    is "$(cat "$T/err")" '' 'said'
+    for number in 1 2 3 4 5 6 7 8 9; do (cd "$VIEW" && "$VRIFT" run -q -- true "$(printf %04000d $number)"); done
+    "$VRIFT" daemon stop
+    dd if=/dev/urandom of="$VRIFT_HOME/history.db" bs=1024 seek=52 count=16 conv=notrunc 2>"$T/err"
+    exits 0 'the history of a damaged file' said history
+    check "has what can be read: $(wc -l <"$T/said")" [ "$(wc -l <"$T/said")" -ge 1 -a "$(wc -l <"$T/said")" -lt 10 ]
+    check 'and says so' grep -q 'was damaged' "$T/err"
+    exits 0 'a run' said run -q -- true new
+    exits 0 'is remembered' said history
+    check 'as ever' has 'true new$'
+
+    # One that cannot be written holds up nobody.
+    "$VRIFT" daemon stop
+    rm "$VRIFT_HOME"/history.db* && mkdir "$VRIFT_HOME/history.db"
+    exits 0 'a run without a history' said run -q -- true
+    exits 3 'which is said when it is asked for' said history
+    rmdir "$VRIFT_HOME/history.db"
+    exits 0 'and begins when it can' said history
+}
+main
