@@ -53,6 +53,7 @@ pub enum Command {
     Rm(fork::Rm),
     History(history::History),
     Stats(stats::Stats),
+    Report(report::Report),
     State(state::State),
     Gc(gc::Gc),
     Fsck(fsck::Fsck),

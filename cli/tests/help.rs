@@ -3,7 +3,7 @@
 mod common;
 use common::{Vrift, stdout};
 
-const COMMANDS: [&str; 25] = [
+const COMMANDS: [&str; 28] = [
     "ingest",
     "run",
     "env",
@@ -23,6 +23,7 @@ const COMMANDS: [&str; 25] = [
     "rm",
     "history",
     "stats",
+    "report",
     "state",
     "gc",
     "fsck",

@@ -35,6 +35,13 @@ phases() {
     exits 0 'only of a workspace' said history -w nothing
     is "$(cat "$T/said")" '' 'that has none'
 
+    exits 0 'a report' said report -o "$T/page.html"
+    check 'has the last run' grep -q 'Run 3 in tree' "$T/page.html"
+    exits 2 'a report where nothing can be written' said report -o "$T/no/page.html"
+    is "$(wc -l <"$T/err")" 1 'is refused in a line'
+    exits 1 'a report of a run that is not there' said report --run 99 -o "$T/none.html"
+    check 'writes nothing' [ ! -e "$T/none.html" ]
+
     # In the place of the file: something else; then a file whose middle is gone.
     "$VRIFT" daemon stop
     cp "$VRIFT_HOME/history.db" "$T/history.db"

@@ -55,10 +55,22 @@ const NEEDED_FILES: &[(&str, &str)] = &[
     ("/usr/lib/python3.11/test/test_os.py", "libpython3.11-testsuite"),
 ];
 
+/// What tests/browser needs: some 300 MB with what it brings, so only the long tests ask for it.
+const BROWSER: &[(&str, &str)] = &[("chromium", "chromium")];
+
 /// Installs what is missing when that is allowed; otherwise names the line that does.
 pub fn ensure() -> Result<()> {
-    let programs = NEEDED.iter().filter(|(tool, _)| !on_path(tool));
-    let files = NEEDED_FILES.iter().filter(|(file, _)| !Path::new(file).exists());
+    install(NEEDED, NEEDED_FILES)
+}
+
+/// The same for the browser.
+pub fn ensure_browser() -> Result<()> {
+    install(BROWSER, &[])
+}
+
+fn install(programs: &[(&str, &str)], files: &[(&str, &str)]) -> Result<()> {
+    let programs = programs.iter().filter(|(tool, _)| !on_path(tool));
+    let files = files.iter().filter(|(file, _)| !Path::new(file).exists());
     let missing: Vec<&str> = programs.chain(files).map(|(_, package)| *package).collect();
     if missing.is_empty() {
         return Ok(());

@@ -17,6 +17,7 @@ pub mod ingest;
 pub mod ls;
 pub mod man;
 pub mod output;
+pub mod report;
 pub mod run;
 pub mod shell;
 pub mod snapshot;
@@ -46,6 +47,7 @@ pub fn run(cli: Cli) -> Result<u8> {
         Some(Command::Cat(args)) => args.run(quiet),
         Some(Command::Stat(args)) => args.run(quiet),
         Some(Command::Stats(args)) => args.run(quiet),
+        Some(Command::Report(args)) => args.run(quiet),
         Some(Command::History(args)) => args.run(quiet),
         Some(Command::State(args)) => args.run(quiet),
         Some(Command::Tree(args)) => args.run(quiet),

@@ -305,7 +305,8 @@ mod tests {
         db.execute_batch(TABLES).unwrap();
         let span = Span { pid: 7, command: PathBytes(b"cc".to_vec()), began_us: 1, elapsed_us: 2 };
         let file = Touched { path: PathBytes(b"a\xff".to_vec()), bytes: u64::from(u32::MAX) + 1 };
-        insert(&mut db, &row("one", 0), &[span.clone()], &[file.clone()]).unwrap();
+        let (spans, files) = (std::slice::from_ref(&span), std::slice::from_ref(&file));
+        insert(&mut db, &row("one", 0), spans, files).unwrap();
         insert(&mut db, &row("two", 1), &[], &[]).unwrap();
         assert_eq!(runs(&mut db, None, 10).unwrap().len(), 2);
         assert_eq!(runs(&mut db, None, 1).unwrap()[0], RunRow { number: 2, ..row("two", 1) });

@@ -137,11 +137,9 @@ fn touched(daemon: &Daemon, workspace: u32, changed: &[u64]) -> Vec<Touched> {
 
 /// Says that the table was damaged, once.
 fn notice(daemon: &Daemon, tell: &Teller<'_>) -> Result<(), Refusal> {
-    match daemon
-        .history
-        .ask(|_| Ok(()))
-        .and_then(|()| Ok(daemon.history.db.lock().unwrap_or_else(PoisonError::into_inner).notice.take()))?
-    {
+    daemon.history.ask(|_| Ok(()))?;
+    let notice = daemon.history.db.lock().unwrap_or_else(PoisonError::into_inner).notice.take();
+    match notice {
         Some(text) => tell.more(&AdminReply::Notice(text)),
         None => Ok(()),
     }

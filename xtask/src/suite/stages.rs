@@ -35,6 +35,7 @@ pub fn all(long: bool) -> Vec<Stage> {
         ("demo", Box::new(|| passed(demo::run()))),
     ];
     if long {
+        stages.push(("the report in a browser", Box::new(browser)));
         stages.push(("slow tests", Box::new(|| unit_tests(&["--ignored"]))));
         stages.push(("tests/shell as an ordinary user", Box::new(|| shell_tests(&["-u"]))));
         stages.push(("tests/shell on the plain file system", Box::new(|| shell_tests(&["--native"]))));
@@ -140,6 +141,13 @@ pub fn fuzz(seconds: u64, seed: u64) -> Result<()> {
 fn real_tests() -> Result<Tally> {
     let mut command = process::program(workspace::root().join("tests/real/run"));
     command.env("VRIFT_BIN_DIR", workspace::release()).env("REAL_SRC", bench::real_sources());
+    watched(&command, tally::of_script)
+}
+
+fn browser() -> Result<Tally> {
+    packages::ensure_browser()?;
+    let mut command = process::program(workspace::root().join("tests/browser/run"));
+    command.env("VRIFT_BIN_DIR", workspace::release());
     watched(&command, tally::of_script)
 }
 
