@@ -55,6 +55,8 @@ pub enum Command {
     Stats(stats::Stats),
     Report(report::Report),
     State(state::State),
+    Key(key::Key),
+    Audit(audit::Audit),
     Gc(gc::Gc),
     Fsck(fsck::Fsck),
     Scrub(fsck::Scrub),

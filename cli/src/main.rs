@@ -20,6 +20,7 @@ mod probe;
 mod program;
 mod progress;
 mod quote;
+mod services;
 mod session;
 mod start;
 mod strict;

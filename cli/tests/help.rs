@@ -3,7 +3,7 @@
 mod common;
 use common::{Vrift, stdout};
 
-const COMMANDS: [&str; 28] = [
+const COMMANDS: [&str; 30] = [
     "ingest",
     "run",
     "env",
@@ -25,6 +25,8 @@ const COMMANDS: [&str; 28] = [
     "stats",
     "report",
     "state",
+    "key",
+    "audit",
     "gc",
     "fsck",
     "scrub",

@@ -17,6 +17,7 @@ const LEVEL_MAX: i32 = 19;
 pub struct Config {
     pub store: StoreConfig,
     pub ingest: IngestConfig,
+    pub keystore: KeystoreConfig,
 }
 
 /// The section `[ingest]`.
@@ -31,6 +32,14 @@ impl Default for IngestConfig {
     fn default() -> IngestConfig {
         IngestConfig { gitignore: true }
     }
+}
+
+/// The section `[keystore]`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, default)]
+pub struct KeystoreConfig {
+    /// Private keys are encrypted in the store under a key that is made of this file, which should be outside of it.
+    pub key_file: Option<std::path::PathBuf>,
 }
 
 /// The section `[store]`.
@@ -67,6 +76,8 @@ fn parse(text: &str) -> Result<Config> {
     let config: Config = toml::from_str(text)?;
     let level = config.store.compression;
     ensure!((0..=LEVEL_MAX).contains(&level), "store.compression is {level}, not 0 to {LEVEL_MAX}");
+    let key_file = config.keystore.key_file.as_deref();
+    ensure!(key_file.is_none_or(Path::is_absolute), "keystore.key_file is no absolute path");
     Ok(config)
 }
 
@@ -85,6 +96,7 @@ mod tests {
             "[stores]\n",
             "[store]\ncompression = 20\n",
             "[store]\ncompression = -1\n",
+            "[keystore]\nkey_file = \"relative\"\n",
             "x",
         ] {
             assert!(parse(wrong).is_err(), "{wrong}");

@@ -37,8 +37,10 @@ struct Frame {
 pub struct Connection {
     pub id: u64,
     pub socket: OwnedFd,
-    /// The peer has the daemon's user id. Others work on files alone.
+    /// The peer has the daemon's user id. Others make no admin requests.
     pub is_own_user: bool,
+    /// Who it is, for the policy.
+    pub who: crate::policy::Who,
     pub greeting: OnceLock<Greeting>,
     /// An admin request of this connection is being worked on.
     pub busy: AtomicBool,
@@ -59,11 +61,18 @@ pub struct Connection {
 pub struct Gone;
 
 impl Connection {
-    pub fn new(id: u64, socket: OwnedFd, is_own_user: bool, epoll: Arc<Epoll>) -> Connection {
+    pub fn new(
+        id: u64,
+        socket: OwnedFd,
+        is_own_user: bool,
+        who: crate::policy::Who,
+        epoll: Arc<Epoll>,
+    ) -> Connection {
         Connection {
             id,
             socket,
             is_own_user,
+            who,
             greeting: OnceLock::new(),
             busy: AtomicBool::new(false),
             run: Mutex::new(None),

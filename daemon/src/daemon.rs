@@ -1,11 +1,13 @@
 //! What all threads of the daemon share, and the one gateway through which a namespace changes.
 
+use crate::audit::Event;
 use crate::base::Base;
 use crate::clock::Clock;
 use crate::connection::Connection;
 use crate::folders::Folders;
 use crate::kill_points;
 use crate::namespace::{Applied, Namespaces};
+use crate::policy::{Right, Who};
 use crate::record::{Change, Origin, Record};
 use crate::workers::Workers;
 use nix::errno::Errno;
@@ -67,6 +69,9 @@ pub struct Daemon {
     /// Names of sockets that were unlinked.
     pub socket_names: crate::sockets::KeptNames,
     pub gc: crate::gc::Collector,
+    pub policy: crate::policy::Policy,
+    pub audit: crate::audit::Audit,
+    pub services: crate::services::Services,
     /// What clients of the key-value space have begun.
     pub state: crate::state::Desk,
     pub worktrees: crate::worktree::Worktrees,
@@ -89,6 +94,7 @@ impl Daemon {
         clock: Clock,
         spaces: Namespaces,
         config: crate::config::Config,
+        policy: crate::policy::Policy,
     ) -> std::io::Result<Daemon> {
         Ok(Daemon {
             history: crate::history::History::start(folders.home.clone())?,
@@ -109,6 +115,9 @@ impl Daemon {
             watches: crate::watch::Watches::new(),
             socket_names: crate::sockets::KeptNames::default(),
             gc: crate::gc::Collector::default(),
+            policy,
+            audit: crate::audit::Audit::default(),
+            services: crate::services::Services::new()?,
             state: crate::state::Desk::default(),
             worktrees: crate::worktree::Worktrees::default(),
             bases: Mutex::default(),
@@ -242,10 +251,26 @@ impl Daemon {
         }
     }
 
+    /// Whether the policy lets `who` do that; a denial goes to the audit log.
+    pub fn may(&self, who: &Who, right: Right, path: &[u8]) -> bool {
+        let allowed = self.policy.allows(who, right, path);
+        if !allowed {
+            self.note(who, right, path, "denied");
+        }
+        allowed
+    }
+
+    /// Writes an entry of the audit log.
+    pub fn note(&self, who: &Who, right: Right, what: &[u8], outcome: &str) {
+        self.audit.note(&self.store, &self.clock, &Event { who, right, what, outcome });
+        self.dirty.store(true, Ordering::Release);
+    }
+
     /// The client of a connection is gone: its run, if it was one, and its transaction end.
     pub fn end_run(&self, connection: &Connection) {
-        connection.state.close(&self.state.waiting_bytes);
-        self.state.leave(connection.id);
+        if connection.state.leave() {
+            self.state.leave(connection.id);
+        }
         let run = connection.run.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(run) = run {
             self.history.spans.run_ends(run.workspace, run.began);

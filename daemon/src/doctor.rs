@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use vrift_cas::LeaseSupport;
 use vrift_protocol::PROTOCOL_VERSION;
 use vrift_protocol::admin::Check;
+use vrift_protocol::service::Service;
 
 /// Free space below this is worth a warning: one large build fills it.
 const FREE_MIN_BYTES: u64 = 1 << 30;
@@ -33,6 +34,7 @@ pub fn checks(daemon: &Daemon) -> Vec<Check> {
         kernel(),
         requests(daemon),
         history(daemon),
+        keystore(daemon),
     ]
 }
 
@@ -116,6 +118,31 @@ fn history(daemon: &Daemon) -> Check {
     let problem = daemon.history.problem();
     let detail = problem.clone().unwrap_or_else(|| "runs are remembered".into());
     check("history", problem.is_none(), detail, "move it away: it is begun anew")
+}
+
+/// The keystore is started to look at it only if there is something in it.
+fn keystore(daemon: &Daemon) -> Check {
+    let name = "keystore";
+    if let Err(refusal) = crate::services::installed(Service::Keystore) {
+        return check(name, false, refusal.1, "install all of vrift's programs into one folder");
+    }
+    if !daemon.keystore_has_key() {
+        return check(name, true, "no key yet: vrift key show makes it".into(), "");
+    }
+    match daemon.service_ready(Service::Keystore) {
+        Err(refusal) => check(name, false, refusal.1, "see [keystore] key_file in config.toml"),
+        Ok(ready) => {
+            let rest = match &daemon.config.keystore.key_file {
+                Some(path) => format!("private keys are sealed by {}", path.display()),
+                None => "private keys are in the clear in the store ([keystore] key_file in config.toml seals them)".into(),
+            };
+            let detail = format!(
+                "confined by {}, a file was refused with {}; {rest}",
+                ready.confinement, ready.refused
+            );
+            check(name, true, detail, "")
+        }
+    }
 }
 
 fn requests(daemon: &Daemon) -> Check {

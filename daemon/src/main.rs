@@ -10,6 +10,7 @@
 
 mod admin;
 mod args;
+mod audit;
 mod base;
 mod change;
 mod checkpoint;
@@ -40,6 +41,7 @@ mod namespace;
 mod open;
 mod open_real;
 mod patience;
+mod policy;
 mod real_things;
 mod real_tree;
 mod real_xattrs;
@@ -51,6 +53,7 @@ mod scrub;
 mod sealing;
 mod serve;
 mod server;
+mod services;
 mod set_id;
 mod snapshots;
 mod sockets;

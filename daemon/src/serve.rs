@@ -35,6 +35,7 @@ pub fn serve(args: &Args, home: &Path) -> Result<()> {
         Ok((daemon, mut server, _lock)) => {
             ready.say("ok\n");
             let ended = server.run().context("the event loop failed");
+            daemon.services.stop();
             let _ = fs::remove_file(daemon.folders.in_runtime(names::SOCKET_FILE));
             let _ = fs::remove_file(daemon.folders.in_runtime(names::PID_FILE));
             ended
@@ -72,6 +73,7 @@ fn start(args: &Args, home: &Path, ready: &Ready) -> Result<(Arc<Daemon>, Server
     let lock = take_lock(&folders, args.ready_fd.is_some().then_some(ready))?;
 
     let config = crate::config::read(&folders.home)?;
+    let policy = crate::policy::read(&folders.home)?;
     let (store, mut spaces) = recover::open_store(&folders)?;
     if let Some((name, why)) = spaces.unreadable.values().next() {
         // A checkpoint would forget what the journal has of it.
@@ -85,7 +87,7 @@ fn start(args: &Args, home: &Path, ready: &Ready) -> Result<(Arc<Daemon>, Server
     recover::publish(&folders, &mut spaces)?;
     let clock = Clock::open(&folders.in_home(names::SCRATCH_FILE)).context("cannot open the scratch file")?;
     let workspaces: Vec<u32> = spaces.workspaces.keys().copied().collect();
-    let daemon = Arc::new(Daemon::new(folders, store, cas, clock, spaces, config)?);
+    let daemon = Arc::new(Daemon::new(folders, store, cas, clock, spaces, config, policy)?);
     for workspace in workspaces {
         daemon.watch_staging(workspace).context("cannot watch a staging folder")?;
     }

@@ -27,6 +27,7 @@ const FRAMES_PER_TURN: usize = 16;
 const LISTENER: u64 = 0;
 const SIGNALS: u64 = 1;
 const STOP: u64 = 2;
+const HAND_OVER: u64 = 3;
 const FIRST_CONNECTION: u64 = 16;
 
 /// While one client is waited for without sleep, the others are looked at this often.
@@ -61,6 +62,7 @@ impl Server {
         epoll.add(&listener, EpollEvent::new(EpollFlags::EPOLLIN, LISTENER))?;
         epoll.add(&signals, EpollEvent::new(EpollFlags::EPOLLIN, SIGNALS))?;
         epoll.add(&daemon.stop_event, EpollEvent::new(EpollFlags::EPOLLIN, STOP))?;
+        epoll.add(&daemon.services.hand_over, EpollEvent::new(EpollFlags::EPOLLIN, HAND_OVER))?;
         let (fds, _) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE)?;
         let connections_max = CONNECTIONS_MAX.min(usize::try_from(fds / 2).unwrap_or(CONNECTIONS_MAX));
         Ok(Server {
@@ -92,6 +94,7 @@ impl Server {
                         }
                     }
                     STOP => return Ok(()),
+                    HAND_OVER => self.take_over(),
                     id => self.turn(id, event.events(), &mut buffer),
                 }
             }
@@ -161,8 +164,9 @@ impl Server {
                 }
             };
             let me = geteuid();
-            let is_own_user =
-                getsockopt(&socket, PeerCredentials).is_ok_and(|peer| peer.uid() == me.as_raw());
+            let Ok(peer) = getsockopt(&socket, PeerCredentials) else { continue };
+            let is_own_user = peer.uid() == me.as_raw();
+            let who = crate::policy::Who::Person { uid: peer.uid(), gid: peer.gid() };
             // A program that was root and became another user holds an fd of this socket, which lies in a folder
             // that lets nobody else in.
             let accepted = is_own_user || me.is_root();
@@ -173,11 +177,25 @@ impl Server {
             let id = self.next_id;
             self.next_id += 1;
             if self.epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, id)).is_ok() {
-                let connection = Connection::new(id, socket, is_own_user, Arc::clone(&self.epoll));
+                let connection = Connection::new(id, socket, is_own_user, who, Arc::clone(&self.epoll));
                 self.connections.insert(id, Arc::new(connection));
                 let deadline = Instant::now() + Duration::from_millis(HANDSHAKE_TIMEOUT_MS);
                 self.silent.push_back((deadline, id));
                 self.daemon.stats.connections.store(self.connections.len() as u64, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Connections of services that were started: nobody else has the other end, and they need no Hello.
+    fn take_over(&mut self) {
+        for (service, socket) in self.daemon.services.take_handed_over() {
+            let id = self.next_id;
+            self.next_id += 1;
+            if self.epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, id)).is_ok() {
+                let who = crate::policy::Who::Service(service);
+                let connection = Connection::new(id, socket, false, who, Arc::clone(&self.epoll));
+                let _ = connection.greeting.set(Greeting { client_id: 0, workspace: 0 });
+                self.connections.insert(id, Arc::new(connection));
             }
         }
     }
@@ -257,7 +275,7 @@ impl Server {
                 connection.reply(&header, Err(Errno::EPROTO));
                 false
             }
-            (Op::Admin | Op::State, Some(_)) if !connection.is_own_user => {
+            (Op::Admin, Some(_)) if !connection.is_own_user => {
                 connection.reply(&header, Err(Errno::EPERM));
                 true
             }
@@ -267,6 +285,14 @@ impl Server {
             }
             (Op::State, Some(_)) => {
                 crate::state::serve(&self.daemon, connection, header, body);
+                true
+            }
+            (Op::Service, Some(_)) => {
+                crate::services::serve(&self.daemon, connection, header, body);
+                true
+            }
+            (_, Some(_)) if matches!(connection.who, crate::policy::Who::Service(_)) => {
+                connection.reply(&header, Err(Errno::EPERM));
                 true
             }
             (_, Some(greeting)) => {

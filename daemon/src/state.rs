@@ -2,6 +2,7 @@
 
 use crate::connection::Connection;
 use crate::daemon::{Daemon, store_errno};
+use crate::policy::{Right, Who};
 use nix::errno::Errno;
 use statefs_journal::state::{VALUE_LEN_MAX, check_prefix};
 use statefs_journal::{Key, StateOp, StoreError, Transaction};
@@ -36,7 +37,8 @@ struct Waiting {
     requests: VecDeque<(FrameHeader, Vec<u8>)>,
     /// A thread answers them, or is about to.
     at_work: bool,
-    closed: bool,
+    /// The client is gone: what it began ends when its requests have.
+    left: bool,
 }
 
 impl Inbox {
@@ -49,12 +51,25 @@ impl Inbox {
         let mut waiting = self.waiting();
         let full = waiting.requests.len() >= INBOX_MAX
             || bytes.load(Ordering::Relaxed) + body.len() > WAITING_BYTES_MAX;
-        if full || waiting.closed {
+        if full {
             return Err(());
         }
         bytes.fetch_add(body.len(), Ordering::Relaxed);
         waiting.requests.push_back((header, body.to_vec()));
         Ok(!std::mem::replace(&mut waiting.at_work, true))
+    }
+
+    /// The client is gone. True: nobody answers requests of it, so that what it began can end now.
+    pub fn leave(&self) -> bool {
+        let mut waiting = self.waiting();
+        waiting.left = true;
+        !waiting.at_work
+    }
+
+    /// The client is gone, and whoever asks is the last to have worked for it.
+    fn is_over(&self) -> bool {
+        let waiting = self.waiting();
+        waiting.left && !waiting.at_work
     }
 
     /// The next one; None: there is none, and whoever asked is not at work any more.
@@ -68,10 +83,10 @@ impl Inbox {
         next
     }
 
-    /// Nobody reads answers any more.
-    pub fn close(&self, bytes: &AtomicUsize) {
+    /// Nobody reads answers any more: what waits is forgotten.
+    fn forget(&self, bytes: &AtomicUsize) {
         let mut waiting = self.waiting();
-        waiting.closed = true;
+        waiting.at_work = false;
         for (_, body) in waiting.requests.drain(..) {
             bytes.fetch_sub(body.len(), Ordering::Relaxed);
         }
@@ -133,15 +148,22 @@ pub fn serve(daemon: &Arc<Daemon>, connection: &Arc<Connection>, header: FrameHe
 /// Has a thread answer what waits in the connection's inbox, some requests at a time so that others get their turn.
 fn go_on(daemon: &Arc<Daemon>, connection: &Arc<Connection>) {
     let (this, client) = (Arc::clone(daemon), Arc::clone(connection));
-    daemon.clerks.submit(Box::new(move || {
+    let threads = match connection.who {
+        Who::Service(_) => daemon.services.own_workers(),
+        Who::Person { .. } => &daemon.clerks,
+    };
+    threads.submit(Box::new(move || {
         for _ in 0..REQUESTS_PER_TURN {
-            let Some((header, body)) = client.state.take(&this.state.waiting_bytes) else { return };
+            let Some((header, body)) = client.state.take(&this.state.waiting_bytes) else {
+                return this.state.worked_off(&client);
+            };
             let answer = match StateRequest::parse(&body) {
-                Some(request) => answer(&this, client.id, &request),
+                Some(request) => answer(&this, &Asker { id: client.id, who: client.who }, &request),
                 None => Err(Refusal(Errno::EBADMSG, String::new())),
             };
             if send(&client, &header, answer).is_err() {
-                return client.state.close(&this.state.waiting_bytes);
+                client.state.forget(&this.state.waiting_bytes);
+                return this.state.worked_off(&client);
             }
         }
         go_on(&this, &client);
@@ -164,18 +186,44 @@ fn send(client: &Connection, header: &FrameHeader, answer: Answer) -> Result<(),
     }
 }
 
-fn answer(daemon: &Daemon, owner: u64, request: &StateRequest<'_>) -> Answer {
+/// Whose request it is: the connection, and whom the policy knows there.
+struct Asker {
+    id: u64,
+    who: Who,
+}
+
+impl Asker {
+    /// The key, if the policy lets this one do that with it.
+    fn key(&self, daemon: &Daemon, right: Right, path: &[u8]) -> Result<Key, Refusal> {
+        let key = Key::new(path).map_err(|error| Refusal(Errno::EINVAL, error.to_string()))?;
+        match daemon.may(&self.who, right, path) {
+            true => Ok(key),
+            false => Err(denied(&self.who, right, &key.to_string())),
+        }
+    }
+}
+
+fn denied(who: &Who, right: Right, what: &str) -> Refusal {
+    Refusal(Errno::EACCES, format!("the policy does not let {who} {} {what}", right.name()))
+}
+
+fn answer(daemon: &Daemon, asker: &Asker, request: &StateRequest<'_>) -> Answer {
+    let owner = asker.id;
+    if !daemon.policy.knows(&asker.who) {
+        daemon.note(&asker.who, Right::Read, request.key, "denied");
+        return Err(denied(&asker.who, Right::Read, "anything"));
+    }
     match request.verb {
-        Verb::Get => get(daemon, owner, request.key),
+        Verb::Get => get(daemon, owner, &asker.key(daemon, Right::Read, request.key)?),
         Verb::Part => daemon.state.gather(owner, request.begins, request.bytes).map(|()| Vec::new()),
         Verb::Put => {
-            let key = key(request.key);
+            let key = asker.key(daemon, Right::Write, request.key);
             let mut value = daemon.state.take_gathered(owner, request.begins)?;
             value.extend_from_slice(request.bytes);
             change(daemon, owner, StateOp::Put(key?, value))
         }
-        Verb::Delete => delete(daemon, owner, request.key),
-        Verb::List => list(daemon, request),
+        Verb::Delete => delete(daemon, owner, asker.key(daemon, Right::Write, request.key)?),
+        Verb::List => list(daemon, &asker.who, request),
         Verb::Sync => {
             daemon.store.sync()?;
             Ok(Vec::new())
@@ -189,25 +237,19 @@ fn answer(daemon: &Daemon, owner: u64, request: &StateRequest<'_>) -> Answer {
     }
 }
 
-fn key(path: &[u8]) -> Result<Key, Refusal> {
-    Key::new(path).map_err(|error| Refusal(Errno::EINVAL, error.to_string()))
-}
-
 fn absent(key: &Key) -> Refusal {
     Refusal(Errno::ENOENT, format!("there is no key {key}"))
 }
 
 /// Within a transaction its own changes count.
-fn get(daemon: &Daemon, owner: u64, path: &[u8]) -> Answer {
-    let key = key(path)?;
-    if let Some(own) = daemon.state.own_value(owner, &key)? {
-        return own.ok_or_else(|| absent(&key));
+fn get(daemon: &Daemon, owner: u64, key: &Key) -> Answer {
+    if let Some(own) = daemon.state.own_value(owner, key)? {
+        return own.ok_or_else(|| absent(key));
     }
-    daemon.store.state_get(&key)?.ok_or_else(|| absent(&key))
+    daemon.store.state_get(key)?.ok_or_else(|| absent(key))
 }
 
-fn delete(daemon: &Daemon, owner: u64, path: &[u8]) -> Answer {
-    let key = key(path)?;
+fn delete(daemon: &Daemon, owner: u64, key: Key) -> Answer {
     if daemon.state.in_transaction(owner) {
         return change(daemon, owner, StateOp::Delete(key));
     }
@@ -230,12 +272,17 @@ fn apply(daemon: &Daemon, ops: Vec<StateOp>) -> Answer {
     Ok(Vec::new())
 }
 
-/// Every client is of the daemon's own user, who may read all keys.
-fn list(daemon: &Daemon, request: &StateRequest<'_>) -> Answer {
+/// Shows only what the caller may read.
+fn list(daemon: &Daemon, who: &Who, request: &StateRequest<'_>) -> Answer {
     check_prefix(request.key).map_err(|error| Refusal(Errno::EINVAL, error.to_string()))?;
+    if !daemon.policy.allows_some_listing(who, request.key) {
+        daemon.note(who, Right::List, request.key, "denied");
+        return Err(denied(who, Right::List, &String::from_utf8_lossy(request.key)));
+    }
     let after = Some(request.bytes).filter(|after| !after.is_empty());
     let limit = usize::try_from(request.limit.min(ROWS_MAX)).unwrap_or(0);
-    let page = daemon.store.state_list(request.key, after, limit, &|_| true);
+    let page =
+        daemon.store.state_list(request.key, after, limit, &|key| daemon.policy.shows(who, key.as_bytes()));
     let rows = page.rows.iter().map(|row| Row {
         key: row.key.as_bytes().to_vec(),
         len_bytes: u32::try_from(row.len_bytes).unwrap_or(u32::MAX),
@@ -251,6 +298,13 @@ impl Desk {
     /// The connection is gone, and with it what it began.
     pub fn leave(&self, owner: u64) {
         self.begun().remove(&owner);
+    }
+
+    /// A thread has nothing more to do for a client, which may have left meanwhile.
+    fn worked_off(&self, client: &Connection) {
+        if client.state.is_over() {
+            self.leave(client.id);
+        }
     }
 
     /// Drops the changes of transactions whose time is over.

@@ -2,7 +2,10 @@
 //! allocator.
 #![allow(unsafe_code)]
 
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use nix::fcntl::{FcntlArg, fcntl};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command};
 
 /// Takes ownership of an fd that accept4(2) has just returned to us.
 pub fn own(fd: RawFd) -> OwnedFd {
@@ -21,4 +24,36 @@ pub fn share_one_heap() {
 pub fn give_back_memory() {
     // SAFETY: no arguments that matter, and safe to be called by several threads at once.
     unsafe { libc::malloc_trim(0) };
+}
+
+/// Starts a program with these fds under the numbers beside them, which no other program that is started at the same
+/// time gets.
+pub fn start_with_fds(command: &mut Command, fds: Vec<(OwnedFd, RawFd)>) -> std::io::Result<Child> {
+    // Above all numbers that are wanted, so that none is overwritten before it was moved.
+    const ABOVE: RawFd = 16;
+    let mut moved = Vec::new();
+    for (fd, wanted) in fds {
+        let high = fcntl(&fd, FcntlArg::F_DUPFD_CLOEXEC(ABOVE))?;
+        moved.push((own(high), wanted));
+    }
+    let numbers: Vec<(RawFd, RawFd)> = moved.iter().map(|(fd, wanted)| (fd.as_raw_fd(), *wanted)).collect();
+    let place = move || {
+        for (fd, wanted) in &numbers {
+            // SAFETY: two numbers; dup2(2) is async-signal-safe and clears FD_CLOEXEC of the copy.
+            if unsafe { libc::dup2(*fd, *wanted) } < 0 {
+                return Err(std::io::Error::last_os_error());
+            }
+        }
+        // SAFETY: as sigemptyset(3) and sigprocmask(2) have it; both are async-signal-safe. The daemon's threads block
+        // signals that are to end a service.
+        unsafe {
+            let mut none = std::mem::zeroed();
+            libc::sigemptyset(&mut none);
+            libc::sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut());
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec only the two calls above are made, and nothing is allocated.
+    unsafe { command.pre_exec(place) };
+    command.spawn()
 }

@@ -134,7 +134,7 @@ fn run(daemon: &Daemon, call: &Call) -> Attempt {
         Op::Symlink => vnode_only(make(daemon, call, S_IFLNK)),
         Op::Mknod => vnode_only(make(daemon, call, call.request.mode.get() & S_IFMT)),
         Op::Link | Op::Unlink | Op::Rmdir | Op::Rename => vnode_only(change_names(daemon, call)),
-        Op::Hello | Op::Admin | Op::State => Attempt::Answered(Err(Errno::EPROTO)),
+        Op::Hello | Op::Admin | Op::State | Op::Service => Attempt::Answered(Err(Errno::EPROTO)),
     }
 }
 

@@ -21,6 +21,14 @@ impl Workers {
         Ok(Workers { jobs })
     }
 
+    /// As [`Workers::start`]; where no thread can be had, what is submitted waits in vain until its client gives up.
+    pub fn start_or_none(name: &str, count: usize) -> Workers {
+        Self::start(name, count).unwrap_or_else(|error| {
+            tracing::error!(%error, name, "no threads");
+            Workers { jobs: channel().0 }
+        })
+    }
+
     pub fn submit(&self, job: Job) {
         // Fails only when all workers are gone, which ends the process first.
         let _ = self.jobs.send(job);

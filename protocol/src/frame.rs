@@ -99,6 +99,8 @@ pub enum Op {
     Admin = 64,
     /// A request for the `/state` key-value space; body see `state`.
     State = 65,
+    /// A request to a service; body see `service`.
+    Service = 66,
 }
 
 impl Op {
@@ -130,6 +132,7 @@ impl Op {
             22 => Op::OwnCall,
             64 => Op::Admin,
             65 => Op::State,
+            66 => Op::Service,
             _ => return None,
         })
     }

@@ -82,7 +82,7 @@ suite() {
         # The checkout may lie where that user cannot look.
         mkdir "$work/bin"
         bin=$work/bin
-        cp "$VRIFT_BIN_DIR"/{vrift,vriftd,libvrift_shim.so} "$command" "$bin"
+        cp "$VRIFT_BIN_DIR"/{vrift,vriftd,vrift-keystored,libvrift_shim.so} "$command" "$bin"
         command[0]=$bin/${command##*/}
     fi
     native_half

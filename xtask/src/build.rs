@@ -7,7 +7,7 @@ use crate::{process, workspace};
 pub fn run() -> Result<()> {
     release()?;
     let dir = workspace::release();
-    for name in workspace::PROGRAMS.into_iter().chain([workspace::SHIM]) {
+    for name in workspace::PROGRAMS.into_iter().chain(workspace::SERVICES).chain([workspace::SHIM]) {
         println!("{}", dir.join(name).display());
     }
     Ok(())
@@ -25,9 +25,11 @@ pub fn release() -> Result<()> {
         "vrift-cli",
         "-p",
         "vrift-daemon",
+        "-p",
+        "vrift-keystored",
     ]))?;
     let dir = workspace::release();
-    for name in workspace::PROGRAMS.into_iter().chain([workspace::SHIM]) {
+    for name in workspace::PROGRAMS.into_iter().chain(workspace::SERVICES).chain([workspace::SHIM]) {
         if !dir.join(name).is_file() {
             bail!("cargo built everything, but {} is not there", dir.join(name).display());
         }

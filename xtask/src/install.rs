@@ -14,6 +14,9 @@ pub fn run(prefix: &Path) -> Result<()> {
     for name in workspace::PROGRAMS {
         place(&from.join(name), &prefix.join("bin"), 0o755)?;
     }
+    for name in workspace::SERVICES {
+        place(&from.join(name), &prefix.join("lib/vrift"), 0o755)?;
+    }
     place(&from.join(workspace::SHIM), &prefix.join("lib/vrift"), 0o644)?;
     let version = process::output(process::program(prefix.join("bin/vrift")).arg("--version"))?;
     println!("installed and started: {}", version.trim());

@@ -1,5 +1,6 @@
 //! One file per command. Each returns its exit code or an error that has one.
 
+pub mod audit;
 pub mod cat;
 pub mod changes;
 pub mod completions;
@@ -14,6 +15,7 @@ pub mod gc;
 pub mod history;
 pub mod host;
 pub mod ingest;
+pub mod key;
 pub mod ls;
 pub mod man;
 pub mod output;
@@ -50,6 +52,8 @@ pub fn run(cli: Cli) -> Result<u8> {
         Some(Command::Report(args)) => args.run(quiet),
         Some(Command::History(args)) => args.run(quiet),
         Some(Command::State(args)) => args.run(quiet),
+        Some(Command::Key(args)) => args.run(quiet),
+        Some(Command::Audit(args)) => args.run(quiet),
         Some(Command::Tree(args)) => args.run(quiet),
         Some(Command::Export(args)) => args.run(quiet),
         Some(Command::Sync(args)) => args.run(quiet),

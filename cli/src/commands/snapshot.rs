@@ -1,12 +1,15 @@
 //! `vrift snapshot`, `log`, `rollback`: a workspace's tree over time.
 
+use super::key;
 use super::output::Output;
 use crate::error::{CliError, Result};
 use crate::session::Session;
 use crate::target::{Chosen, Which};
-use crate::text::{escape, time};
+use crate::text::{escape, say, time};
 use clap::Args;
+use serde::Serialize;
 use vrift_protocol::admin::{AdminReply, AdminRequest, SnapshotInfo};
+use vrift_protocol::keystore::Verdict;
 
 /// Digits of a root that are shown.
 const ROOT_DIGITS: usize = 12;
@@ -29,6 +32,9 @@ pub struct Snapshot {
 pub struct Log {
     #[command(flatten)]
     pub which: Which,
+    /// Say of each by which key it is signed; exit code 1 if one is not, or wrongly
+    #[arg(long)]
+    pub verify: bool,
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
@@ -47,6 +53,15 @@ pub struct Rollback {
     pub snapshot: Option<String>,
 }
 
+/// A row of the log as JSON.
+#[derive(Serialize)]
+struct Row {
+    #[serde(flatten)]
+    snapshot: SnapshotInfo,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signed: Option<Verdict>,
+}
+
 impl Snapshot {
     pub fn run(self, quiet: bool) -> Result<u8> {
         let mut session = Session::open(quiet)?;
@@ -57,6 +72,8 @@ impl Snapshot {
             return Err(CliError::Unexpected { request: "Snapshot" });
         };
         let [taken] = &rows[..] else { return Err(CliError::Unexpected { request: "Snapshot" }) };
+        // It is there, and signed when the command says nothing else.
+        let signed = key::sign_snapshot(&session, taken);
         let mut out = Output::new();
         if self.json {
             out.json(taken)?;
@@ -69,7 +86,13 @@ impl Snapshot {
             ))?;
         }
         out.finish()?;
-        Ok(0)
+        match signed {
+            Ok(_) => Ok(0),
+            Err(error) => {
+                say!("vrift: the snapshot was taken, and is not signed:");
+                Err(error)
+            }
+        }
     }
 }
 
@@ -79,16 +102,27 @@ impl Log {
         let chosen = Chosen::find(&mut session, &self.which)?;
         let mut rows = snapshots(&mut session, &chosen)?;
         rows.reverse();
+        let verdicts = match self.verify {
+            true => key::verify_snapshots(&session, &rows)?,
+            false => Vec::new(),
+        };
         let mut out = Output::new();
         if self.json {
-            out.json(&rows)?;
+            let with = |(index, row): (usize, &SnapshotInfo)| Row {
+                snapshot: row.clone(),
+                signed: verdicts.get(index).cloned(),
+            };
+            out.json(&rows.iter().enumerate().map(with).collect::<Vec<_>>())?;
         } else {
-            for row in &rows {
-                out.line(&line(row))?;
+            for (index, row) in rows.iter().enumerate() {
+                match verdicts.get(index) {
+                    Some(verdict) => out.line(&format!("{}  [{}]", line(row), key::describe(verdict)))?,
+                    None => out.line(&line(row))?,
+                }
             }
         }
         out.finish()?;
-        Ok(0)
+        Ok(u8::from(verdicts.iter().any(|verdict| !matches!(verdict, Verdict::Right { .. }))))
     }
 }
 

@@ -142,6 +142,7 @@ fn refused(error: StateError) -> CliError {
     let (failure, hint) = match errno {
         Errno::ENOENT => (Failure::Negative, "look with: vrift state ls"),
         Errno::EINVAL => (Failure::Input, "as in: vrift state put /state/app/name value"),
+        Errno::EACCES => (Failure::Input, "who may do what is in policy.toml in the state folder"),
         Errno::EFBIG => (Failure::Input, "keep large things in files of a workspace"),
         Errno::ENOSPC => (Failure::Store, "make room: vrift state del, vrift gc"),
         _ => (Failure::Store, "what happened is in: vrift daemon logs"),

@@ -3,6 +3,7 @@
 mod direction;
 mod licences;
 mod lines;
+mod services;
 mod unsafe_code;
 
 use anyhow::{Result, bail};
@@ -14,8 +15,9 @@ pub use licences::{advisories, licences};
 /// A rule: what it promises, and the check that lists what is wrong.
 type Rule = (&'static str, fn() -> Result<Vec<String>>);
 
-pub const RULES: [Rule; 6] = [
+pub const RULES: [Rule; 7] = [
     ("one gateway: no storage code where only the daemon may have it", direction::broken),
+    ("services keep nothing but by way of the daemon", services::broken),
     ("Rust files stay below 500 lines", lines::broken),
     ("unsafe code is fenced in", unsafe_code::broken),
     ("docs/coverage.md is that of the table of hooks", coverage::page_differs),
