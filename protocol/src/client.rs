@@ -1,16 +1,20 @@
 //! The blocking client of the command line: connect, say hello, send a request, read its answer.
 
 use crate::admin::{AdminReply, AdminRequest};
-use crate::frame::{FLAG_MORE, FLAG_REPLY, FrameError, FrameHeader, HEADER_LEN, MAX_FRAME_LEN, Op};
+use crate::frame::{
+    FLAG_MORE, FLAG_REPLY, FrameError, FrameHeader, HEADER_LEN, MAX_FRAME_LEN, Op, PROBE_TIMEOUT_MS,
+    SILENCE_TIMEOUT_MS,
+};
 use crate::vnode_op::Hello;
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, connect, recvmsg, send,
-    socket,
+    setsockopt, socket, sockopt,
 };
+use nix::sys::time::{TimeVal, TimeValLike};
 use std::io::IoSliceMut;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use zerocopy::IntoBytes;
 
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +23,8 @@ pub enum ClientError {
     Connect { path: String, source: Errno },
     #[error("the daemon closed the connection")]
     Closed,
+    #[error("the daemon does not answer: it is stopped, or hangs")]
+    Silent,
     #[error("talking to the daemon failed: {0}")]
     Io(#[from] Errno),
     #[error("the daemon sent a frame that this build does not understand: {0}")]
@@ -29,25 +35,39 @@ pub enum ClientError {
     TooLong { len: usize, max: usize },
 }
 
+/// How long its calls wait.
+fn set_timeouts(socket: &OwnedFd, ms: u64) -> Result<(), Errno> {
+    let time = TimeVal::milliseconds(ms.cast_signed());
+    setsockopt(socket, sockopt::ReceiveTimeout, &time)?;
+    setsockopt(socket, sockopt::SendTimeout, &time)
+}
+
 /// One connection. Requests are answered in order.
 pub struct Client {
     socket: OwnedFd,
+    path: PathBuf,
     next_id: u64,
     buffer: Vec<u8>,
 }
 
 impl Client {
     /// Connects to the socket at `path` and waits for the answer to Hello.
+    ///
+    /// # Errors
+    /// [`ClientError::Silent`] when that takes longer than [`PROBE_TIMEOUT_MS`].
     pub fn connect(path: &Path) -> Result<Client, ClientError> {
         let at = |source| ClientError::Connect { path: path.display().to_string(), source };
         let socket =
             socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).map_err(at)?;
         let address = UnixAddr::new(path).map_err(at)?;
+        set_timeouts(&socket, PROBE_TIMEOUT_MS).map_err(at)?;
         connect(socket.as_raw_fd(), &address).map_err(at)?;
-        let mut client = Client { socket, next_id: 1, buffer: vec![0; MAX_FRAME_LEN] };
+        let mut client =
+            Client { socket, path: path.to_path_buf(), next_id: 1, buffer: vec![0; MAX_FRAME_LEN] };
         let hello = Hello { client_id: 0.into(), workspace: 0.into(), reserved: 0.into() };
         client.send(Op::Hello, hello.as_bytes())?;
-        let (header, _, _) = client.receive()?;
+        let (header, _, _) = client.receive_within()?;
+        set_timeouts(&client.socket, SILENCE_TIMEOUT_MS)?;
         match header.status.get() {
             0 => Ok(client),
             errno => Err(ClientError::Io(Errno::from_raw(errno as i32))),
@@ -66,8 +86,23 @@ impl Client {
         Ok(id)
     }
 
-    /// The next frame of a reply; its status is the caller's to look at.
+    /// The next frame of a reply; its status is the caller's to look at. A daemon that is silent for long is asked on
+    /// another connection whether it does anything.
     pub(crate) fn receive(&mut self) -> Result<(FrameHeader, Vec<u8>, Option<OwnedFd>), ClientError> {
+        loop {
+            match self.receive_within() {
+                Err(ClientError::Silent) => match Client::connect(&self.path) {
+                    // Has just ended: the connection tells.
+                    Ok(_) | Err(ClientError::Closed) => {}
+                    Err(ClientError::Connect { source: Errno::ECONNREFUSED, .. }) => {}
+                    Err(_) => return Err(ClientError::Silent),
+                },
+                received => return received,
+            }
+        }
+    }
+
+    fn receive_within(&mut self) -> Result<(FrameHeader, Vec<u8>, Option<OwnedFd>), ClientError> {
         let mut control = nix::cmsg_space!([std::os::fd::RawFd; 1]);
         let (len, fd) = {
             let mut slices = [IoSliceMut::new(&mut self.buffer)];
@@ -79,6 +114,7 @@ impl Client {
                     MsgFlags::MSG_CMSG_CLOEXEC,
                 ) {
                     Err(Errno::EINTR) => continue,
+                    Err(Errno::EAGAIN) => return Err(ClientError::Silent),
                     other => break other?,
                 }
             };

@@ -31,6 +31,11 @@ pub const FLAG_RETRY: u32 = 1 << 2;
 pub const HANDSHAKE_TIMEOUT_MS: u64 = 2_000;
 /// How long a client waits for a daemon that is gone before a call fails with EIO.
 pub const RECONNECT_TIMEOUT_MS: u64 = 10_000;
+/// After so long without an answer a client asks, on a connection of its own, whether the daemon does anything at all.
+pub const SILENCE_TIMEOUT_MS: u64 = 10_000;
+/// How long the answer to that may take before the call fails with EIO: a daemon that is stopped or hangs. One that is only
+/// busy with the request answers at once, and is waited for.
+pub const PROBE_TIMEOUT_MS: u64 = 20_000;
 
 /// See the module's diagram.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]

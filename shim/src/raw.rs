@@ -227,6 +227,16 @@ pub fn socket_seqpacket() -> Result<c_int> {
     call!(SYS_socket, libc::AF_UNIX, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, 0).map(|fd| fd as c_int)
 }
 
+/// How long a socket's calls wait before they fail with EAGAIN.
+pub fn set_socket_timeouts(fd: c_int, ms: u64) -> Result<()> {
+    let time = libc::timeval { tv_sec: (ms / 1_000) as i64, tv_usec: (ms % 1_000 * 1_000) as i64 };
+    for option in [libc::SO_RCVTIMEO, libc::SO_SNDTIMEO] {
+        let at = &time as *const libc::timeval;
+        call!(SYS_setsockopt, fd, libc::SOL_SOCKET, option, at, size_of::<libc::timeval>())?;
+    }
+    Ok(())
+}
+
 pub fn connect(fd: c_int, address: &libc::sockaddr_un) -> Result<()> {
     call!(SYS_connect, fd, address as *const libc::sockaddr_un, size_of::<libc::sockaddr_un>()).map(drop)
 }

@@ -14,7 +14,9 @@ use crate::view;
 use crate::wire::{address_of, receive, send_parts};
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
-use vrift_protocol::frame::{FLAG_REPLY, FLAG_RETRY, RECONNECT_TIMEOUT_MS};
+use vrift_protocol::frame::{
+    FLAG_REPLY, FLAG_RETRY, PROBE_TIMEOUT_MS, RECONNECT_TIMEOUT_MS, SILENCE_TIMEOUT_MS,
+};
 use vrift_protocol::vnode_op::XATTRS_LEN_MAX;
 use vrift_protocol::{FrameHeader, HEADER_LEN, Hello, Op, VnodeReply, VnodeRequest, counters, names};
 use zerocopy::byteorder::little_endian::{U16, U32, U64};
@@ -25,6 +27,9 @@ use zerocopy::{FromBytes, IntoBytes};
 const FD_FLOORS: [usize; 4] = [900, 200, 60, 10];
 /// Pause between two attempts to reach a daemon that is gone.
 const RETRY_PAUSE_US: i64 = 5_000;
+/// How long a call took that a silent daemon made fail.
+const SILENT_US: u64 = (SILENCE_TIMEOUT_MS + PROBE_TIMEOUT_MS) * 1_000;
+const NO_ANSWER: &[u8] = b"the daemon does not answer: see 'vrift daemon status'";
 
 /// In the page that fork wipes.
 pub struct ForkState {
@@ -215,6 +220,12 @@ impl<'a> Request<'a> {
                     init::complain(&[b"this user may not reach the daemon: see docs/limits.md"]);
                     return Err(libc::EIO);
                 }
+                Err(libc::ETIMEDOUT) => {
+                    line.disconnect();
+                    view::raise(counters::LONGEST_WAIT_US, SILENT_US);
+                    init::complain(&[NO_ANSWER]);
+                    return Err(libc::EIO);
+                }
                 Err(_) => {}
             }
             line.disconnect();
@@ -223,7 +234,7 @@ impl<'a> Request<'a> {
                 deadline_ns = now_ns + RECONNECT_TIMEOUT_MS as i64 * 1_000_000;
             } else if now_ns > deadline_ns {
                 answered(deadline_ns);
-                init::complain(&[b"the daemon does not answer: see 'vrift daemon status'"]);
+                init::complain(&[NO_ANSWER]);
                 return Err(libc::EIO);
             } else {
                 raw::sleep_us(RETRY_PAUSE_US);
@@ -243,7 +254,11 @@ impl<'a> Request<'a> {
         send_parts(fd, &parts)?;
         loop {
             let mut bytes = [0u8; LEN];
-            let (len, passed) = receive(fd, &mut bytes, self.cloexec, patience)?;
+            let (len, passed) = match receive(fd, &mut bytes, self.cloexec, patience) {
+                Err(libc::EAGAIN) if daemon_is_there() => continue,
+                Err(libc::EAGAIN) => return Err(libc::ETIMEDOUT),
+                received => received?,
+            };
             let drop_passed = || {
                 if let Some(fd) = passed {
                     raw::close(fd);
@@ -322,7 +337,7 @@ impl Line<'_> {
         match self {
             Line::Own { fd, .. } => match fd.load(Ordering::Relaxed) {
                 0 => {
-                    let (new, _) = connect(self.client_id())?;
+                    let (new, _) = connect(self.client_id(), SILENCE_TIMEOUT_MS)?;
                     fd.store(new + 1, Ordering::Relaxed);
                     Ok(new)
                 }
@@ -338,12 +353,12 @@ impl Line<'_> {
                     return Ok(fd);
                 }
                 if shares_memory() {
-                    let (fd, _) = connect(self.client_id())?;
+                    let (fd, _) = connect(self.client_id(), SILENCE_TIMEOUT_MS)?;
                     child.store(fd + 1, Ordering::Relaxed);
                     return Ok(fd);
                 }
                 close_inherited();
-                let (fd, inode) = connect(self.client_id())?;
+                let (fd, inode) = connect(self.client_id(), SILENCE_TIMEOUT_MS)?;
                 state.fd.store(fd + 1, Ordering::Relaxed);
                 state.inode.store(inode, Ordering::Relaxed);
                 INHERITED_INODE.store(inode, Ordering::Relaxed);
@@ -401,9 +416,11 @@ fn is_socket(fd: c_int, inode: u64) -> bool {
 }
 
 /// Connects and says hello without waiting for the answer, which comes before the first reply.
-fn connect(client_id: u64) -> Result<(c_int, u64), Errno> {
+fn connect(client_id: u64, timeout_ms: u64) -> Result<(c_int, u64), Errno> {
     let fd = raw::socket_seqpacket()?;
     let fd = out_of_the_way(fd);
+    // Where there are no timeouts, waiting has no bound: no reason to fail.
+    let _ = raw::set_socket_timeouts(fd, timeout_ms);
     let connected =
         daemon_path(names::SOCKET_FILE).and_then(|path| raw::connect(fd, &address_of(path.as_bytes())));
     let connected = match (connected, handle::socket()) {
@@ -426,6 +443,19 @@ fn connect(client_id: u64) -> Result<(c_int, u64), Errno> {
             raw::close(fd);
             Err(errno)
         }
+    }
+}
+
+/// Whether the daemon does anything: it answers a greeting, or has just ended, which the connection then tells.
+fn daemon_is_there() -> bool {
+    let mut bytes = [0u8; 128];
+    match connect(raw::random_u64() | 1, PROBE_TIMEOUT_MS) {
+        Ok((fd, _)) => {
+            let answer = receive(fd, &mut bytes, true, None);
+            raw::close(fd);
+            !matches!(answer, Err(libc::EAGAIN))
+        }
+        Err(errno) => errno == libc::ECONNREFUSED,
     }
 }
 

@@ -30,7 +30,7 @@ pub fn send_parts(fd: c_int, parts: &[&[u8]]) -> Result<(), Errno> {
     }
 }
 
-/// Receives one datagram and at most one fd. End of file is ECONNRESET. With `patience` it is first looked for
+/// Receives one datagram and at most one fd. End of file is ECONNRESET, the socket's timeout EAGAIN. With `patience` it is first looked for
 /// without sleep.
 pub fn receive(
     fd: c_int,
@@ -55,7 +55,7 @@ pub fn receive(
         // SAFETY: the buffers outlive the call and have the lengths given.
         match unsafe { raw::recvmsg(fd, &mut message, flags | no_sleep) } {
             Err(libc::EINTR) => {}
-            Err(libc::EAGAIN) => wait = wait.and_then(Wait::go_on),
+            Err(libc::EAGAIN) if wait.is_some() => wait = wait.and_then(Wait::go_on),
             Err(errno) => return Err(errno),
             Ok(0) => return Err(libc::ECONNRESET),
             Ok(len) => {

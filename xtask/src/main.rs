@@ -9,6 +9,7 @@ mod build;
 mod checks;
 mod coverage;
 mod demo;
+mod guided;
 mod install;
 mod packages;
 mod process;
@@ -46,6 +47,9 @@ enum Command {
         seconds: u64,
         #[arg(long, default_value_t = 1)]
         seed: u64,
+        /// By libFuzzer, which coverage guides: needs a nightly compiler
+        #[arg(long)]
+        guided: bool,
     },
     /// Measure vrift against the plain file system, side by side
     Bench {
@@ -77,7 +81,8 @@ fn main() -> ExitCode {
         Command::Build => build::run(),
         Command::Demo => demo::run(),
         Command::Test { long } => return exit_code(suite::test(long)),
-        Command::Fuzz { seconds, seed } => suite::fuzz(seconds, seed),
+        Command::Fuzz { seconds, seed, guided: true } => guided::run(seconds, seed),
+        Command::Fuzz { seconds, seed, guided: false } => suite::fuzz(seconds, seed),
         Command::Bench { args } => bench::run(&args),
         Command::Coverage { check: false } => coverage::write(),
         Command::Coverage { check: true } => coverage::check(),
