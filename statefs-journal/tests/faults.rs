@@ -60,12 +60,12 @@ fn script(store: &Store) -> (usize, usize, Result<(), StoreError>) {
 
 #[test]
 fn the_nth_failure_poisons_or_is_refused_and_loses_nothing_synced() {
-    for errno in [EIO, ENOSPC] {
+    for fault in [Fault::Fail(EIO), Fault::Fail(ENOSPC), Fault::Short(0), Fault::Short(1)] {
         for nth in 0.. {
             let dev = Arc::new(FaultDevice::new(DEVICE_MAX_BYTES));
             Store::format(&*dev, &FormatOptions::default()).unwrap();
             let (store, _) = open(dev.clone()).unwrap();
-            dev.fail_nth(nth, errno);
+            dev.fault_nth(nth, fault);
             let (appended, synced, outcome) = script(&store);
             if dev.fault_pending() {
                 outcome.unwrap();
