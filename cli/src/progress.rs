@@ -1,48 +1,96 @@
-//! Progress on a terminal's stderr, for work that takes longer than a moment.
+//! Progress on stderr, for work that takes longer than a moment: a line that changes on a terminal, plain lines now and
+//! then elsewhere; and what an interruption leaves behind.
 
-use crate::text::size;
+use crate::text::{say, size};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use signal_hook::consts::SIGINT;
+use signal_hook::iterator::{Handle, Signals};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
-use vrift_protocol::admin::AdminReply;
+use vrift_protocol::admin::{AdminReply, AdminRequest};
 
 /// Work that is over sooner shows nothing.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// Between two plain lines.
+const LINE_PAUSE: Duration = Duration::from_secs(2);
+/// Where a bar finds no room, its text alone is shown, cut at the edge.
+const BAR_COLUMNS_MIN: u16 = 72;
+/// As a shell has it for a command that SIGINT ended.
+const INTERRUPTED: i32 = 128 + SIGINT;
 
 /// Shows [`AdminReply::Progress`] frames; cleared when dropped.
 pub struct Progress {
-    wanted: bool,
+    quiet: bool,
     started: Instant,
+    stage: String,
+    stage_began: Instant,
     bar: Option<ProgressBar>,
+    line_at: Option<Instant>,
+    kept: Option<&'static str>,
+    interrupt: Option<Handle>,
 }
 
 impl Progress {
-    pub fn new(quiet: bool) -> Progress {
-        Progress { wanted: !quiet && std::io::stderr().is_terminal(), started: Instant::now(), bar: None }
+    /// For the answer to `request`.
+    pub fn new(quiet: bool, request: &AdminRequest) -> Progress {
+        let now = Instant::now();
+        Progress {
+            quiet,
+            started: now,
+            stage: String::new(),
+            stage_began: now,
+            bar: None,
+            line_at: None,
+            kept: what_is_kept(request),
+            interrupt: None,
+        }
     }
 
     pub fn show(&mut self, reply: &AdminReply) {
         let AdminReply::Progress { stage, files, bytes, total_files } = reply else { return };
-        if !self.wanted || self.started.elapsed() < PATIENCE {
+        self.watch_interrupt();
+        if self.stage != *stage {
+            self.stage.clone_from(stage);
+            self.stage_began = Instant::now();
+        }
+        if self.quiet || self.started.elapsed() < PATIENCE {
             return;
         }
-        let bar = self.bar.get_or_insert_with(|| {
-            ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
-                .with_elapsed(self.started.elapsed())
-        });
-        if *total_files == 0 {
-            bar.set_message(format!("{stage}: {files} files, {}", size(*bytes)));
-            bar.set_style(ProgressStyle::default_spinner());
-            bar.tick();
-        } else {
-            if let Ok(style) = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} files, {eta} left")
-            {
-                bar.set_style(style);
+        let text = text(stage, *files, *bytes, *total_files, self.stage_began.elapsed());
+        if !std::io::stderr().is_terminal() {
+            if self.line_at.is_none_or(|at| at.elapsed() >= LINE_PAUSE) {
+                self.line_at = Some(Instant::now());
+                say!("vrift: {text}");
             }
-            bar.set_length(*total_files);
-            bar.set_position(*files);
-            bar.set_message(format!("{stage}: {}", size(*bytes)));
+            return;
         }
+        let bar =
+            self.bar.get_or_insert_with(|| ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()));
+        let wide = console::Term::stderr().size().1 >= BAR_COLUMNS_MIN && *total_files > 0;
+        let template = if wide { "[{bar:20}] {wide_msg}" } else { "{wide_msg}" };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.set_length((*total_files).max(1));
+        bar.set_position((*files).min((*total_files).max(1)));
+        bar.set_message(text);
+        bar.tick();
+    }
+
+    /// From the first frame on: SIGINT ends this process with a word about what is kept. The daemon sees the connection
+    /// end, and stops.
+    fn watch_interrupt(&mut self) {
+        let (Some(kept), None) = (self.kept, &self.interrupt) else { return };
+        let Ok(mut signals) = Signals::new([SIGINT]) else { return };
+        self.interrupt = Some(signals.handle());
+        std::thread::spawn(move || {
+            if signals.forever().next().is_some() {
+                // Away from a line that is being drawn.
+                let clear = if std::io::stderr().is_terminal() { "\r\x1b[K" } else { "" };
+                say!("{clear}vrift: interrupted: {kept}");
+                std::process::exit(INTERRUPTED);
+            }
+        });
     }
 }
 
@@ -51,5 +99,54 @@ impl Drop for Progress {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+        if let Some(interrupt) = &self.interrupt {
+            interrupt.close();
+        }
+    }
+}
+
+/// What there is when work is interrupted; None: it is over at once.
+fn what_is_kept(request: &AdminRequest) -> Option<&'static str> {
+    Some(match request {
+        AdminRequest::Ingest { .. } | AdminRequest::Enter { .. } | AdminRequest::Sync { .. } => {
+            "a directory is taken in as a whole or not at all; vrift status tells"
+        }
+        AdminRequest::Export { .. } => {
+            "every file that was written is complete; the same command writes the rest"
+        }
+        AdminRequest::Collect { .. } => "what is in use is all there; vrift gc removes the rest",
+        AdminRequest::Check { .. } => "nothing was changed by halves; vrift scrub goes on from there",
+        _ => return None,
+    })
+}
+
+/// `reading: 1200 of 5000 files, 3.4 MiB, 800 files/s, 5 s left`.
+fn text(stage: &str, files: u64, bytes: u64, total: u64, elapsed: Duration) -> String {
+    let seconds = elapsed.as_secs_f64().max(0.001);
+    let rate = files as f64 / seconds;
+    let mut text = match total {
+        0 => format!("{stage}: {files} files, {}", size(bytes)),
+        total => format!("{stage}: {files} of {} files, {}", total.max(files), size(bytes)),
+    };
+    if files > 0 && seconds > 0.2 {
+        text.push_str(&format!(", {rate:.0} files/s"));
+        if total > files {
+            text.push_str(&format!(", {:.0} s left", ((total - files) as f64 / rate).ceil()));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_tells_rate_and_time_left_where_they_are_known() {
+        let second = Duration::from_secs(1);
+        assert_eq!(text("reading", 10, 2048, 0, second), "reading: 10 files, 2.0 KiB, 10 files/s");
+        assert_eq!(text("writing", 10, 0, 30, second), "writing: 10 of 30 files, 0 B, 10 files/s, 2 s left");
+        assert_eq!(text("writing", 0, 0, 30, second), "writing: 0 of 30 files, 0 B");
+        assert_eq!(text("reading", 40, 0, 30, second), "reading: 40 of 40 files, 0 B, 40 files/s");
     }
 }

@@ -84,7 +84,7 @@ impl Session {
         request: &AdminRequest,
         rows: &mut dyn FnMut(&AdminReply),
     ) -> Result<(AdminReply, Option<OwnedFd>)> {
-        let mut progress = Progress::new(self.quiet);
+        let mut progress = Progress::new(self.quiet, request);
         let answer = self.client.call(request, &mut |reply| match reply {
             AdminReply::Progress { .. } => progress.show(reply),
             AdminReply::Error { .. } => {}

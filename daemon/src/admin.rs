@@ -59,9 +59,16 @@ pub struct Teller<'a> {
 }
 
 impl Teller<'_> {
-    pub fn progress(&self, stage: &str, files: u64, bytes: u64) {
-        let reply = AdminReply::Progress { stage: stage.into(), files, bytes, total_files: 0 };
+    /// Whether somebody waits for the answer still.
+    pub fn progress(&self, stage: &str, files: u64, bytes: u64) -> bool {
+        self.progress_of(stage, files, bytes, 0)
+    }
+
+    /// The same with what there will be in the end, more or less.
+    pub fn progress_of(&self, stage: &str, files: u64, bytes: u64, total_files: u64) -> bool {
+        let reply = AdminReply::Progress { stage: stage.into(), files, bytes, total_files };
         let _ = self.connection.reply_admin(&self.header, &reply, true, None);
+        !self.connection.is_closed()
     }
 
     /// Sends a frame that others follow.
@@ -253,7 +260,7 @@ fn answer(daemon: &Arc<Daemon>, request: &AdminRequest, tell: &Teller<'_>) -> Re
         }
         AdminRequest::Export { target, paths, to, force } => {
             let id = find_awake(daemon, target)?;
-            let mut exported = crate::export::export(daemon, id, paths, to.as_ref(), *force)?;
+            let mut exported = crate::export::export(daemon, id, paths, (to.as_ref(), *force), tell)?;
             fit(&mut exported.conflicts);
             fit(&mut exported.failed);
             AdminReply::Exported(exported)

@@ -65,12 +65,11 @@ pub fn diff(daemon: &Daemon, id: u32, against_real: bool) -> Result<Vec<Change>,
     let real;
     let other = if against_real {
         let view = daemon.spaces().get(id).map_err(failed)?.view.clone();
-        let found = walk(daemon, &view, &base, Reading::HashOnly, Leaving::Ignored, &mut |_, _| {}).map_err(
-            |errno| {
+        let found = walk(daemon, &view, &base, Reading::HashOnly, Leaving::Ignored, &mut |_, _| true)
+            .map_err(|errno| {
                 let what = format!("{} cannot be read: {}", show(&view), errno.desc());
                 Refusal::input(what, "compare with what was taken in instead: vrift status".into())
-            },
-        )?;
+            })?;
         real = Base { rows: with_unread(&base, found.rows, &found.skipped) };
         &real
     } else {

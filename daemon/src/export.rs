@@ -1,6 +1,6 @@
 //! Writing a workspace's files to a real directory: checks first, then each file atomically.
 
-use crate::admin::Refusal;
+use crate::admin::{Refusal, Teller};
 use crate::base::{Base, Row, is_at_or_below, path_order};
 use crate::daemon::Daemon;
 use crate::diff::{Difference, differences};
@@ -10,8 +10,11 @@ use crate::tree::{Node, all};
 use nix::errno::Errno;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::PoisonError;
+use std::time::{Duration, Instant};
 use vrift_manifest::Content;
 use vrift_protocol::admin::{Exported, PathBytes, Problem};
+
+const PROGRESS_PAUSE: Duration = Duration::from_millis(100);
 
 /// What is to be done at a path.
 enum Task<'a> {
@@ -33,8 +36,8 @@ pub fn export(
     daemon: &Daemon,
     id: u32,
     paths: &[PathBytes],
-    to: Option<&PathBytes>,
-    force: bool,
+    (to, force): (Option<&PathBytes>, bool),
+    tell: &Teller<'_>,
 ) -> Result<Exported, Refusal> {
     let turn = daemon.turn(id);
     let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
@@ -65,7 +68,13 @@ pub fn export(
     let chosen = chosen.iter().filter(|difference| is_named(difference.path()));
     let mut tasks = Vec::new();
     let mut settled: BTreeMap<Vec<u8>, Option<Row>> = BTreeMap::new();
+    let mut pace = Pace::new(tell);
     for difference in chosen {
+        pace.tell("comparing", 1, 0, 0);
+        if pace.is_over {
+            // Nothing is written yet.
+            return Ok(exported);
+        }
         // A directory of one's own has no history: only what is there counts.
         let old = difference.old.filter(|_| to.is_none());
         let there = tree.look(difference.path()).map_err(refuse)?;
@@ -96,7 +105,7 @@ pub fn export(
     let folders = missing_folders(&tree, &nodes, &tasks).map_err(refuse)?;
     tasks.extend(folders.into_iter().map(Task::Write));
     tasks.sort_by(|one, two| path_order(one.path(), two.path()));
-    work(daemon, id, &tree, &tasks, &mut exported, &mut settled);
+    work(daemon, id, &tree, &tasks, &mut exported, (&mut settled, &mut Pace::new(tell)));
     if to.is_none() && !settled.is_empty() {
         let next = settle(&base, settled);
         set_base(daemon, id, next).map_err(|errno| {
@@ -196,14 +205,20 @@ fn work(
     tree: &RealTree,
     tasks: &[Task<'_>],
     exported: &mut Exported,
-    settled: &mut BTreeMap<Vec<u8>, Option<Row>>,
+    (settled, pace): (&mut BTreeMap<Vec<u8>, Option<Row>>, &mut Pace<'_>),
 ) {
+    let total = tasks.len() as u64;
+
     let mut fail = |path: &[u8], errno: Errno| {
         exported.failed.push(Problem { path: path.into(), what: errno.desc().into() });
     };
     let (mut deleted, mut written, mut bytes) = (0, 0, 0);
     for task in tasks.iter().rev() {
         let Task::Delete(row) = task else { continue };
+        pace.tell("deleting", 1, 0, total);
+        if pace.is_over {
+            break;
+        }
         match tree.remove(&row.path, row.is_dir()) {
             // Something that the workspace does not know lives in it.
             Err(Errno::ENOTEMPTY | Errno::EEXIST) => {}
@@ -217,9 +232,19 @@ fn work(
     let mut links: HashMap<u64, &[u8]> = HashMap::new();
     let mut problems = Vec::new();
     let mut dirs = Vec::new();
+    let mut tidied = BTreeSet::new();
     for task in tasks {
         let Task::Write(node) = task else { continue };
         let path = &node.row.path;
+        pace.tell("writing", 1, node.row.size, total);
+        if pace.is_over {
+            problems.push(Problem { path: path[..].into(), what: "not written: interrupted".into() });
+            break;
+        }
+        let folder = path.iter().rposition(|byte| *byte == b'/').map_or(&path[..0], |end| &path[..end]);
+        if tidied.insert(folder) {
+            tree.remove_left_over(folder);
+        }
         if let Some(what) = not_exported(node.row.mode) {
             problems.push(Problem { path: path[..].into(), what: what.into() });
             continue;
@@ -255,6 +280,30 @@ fn work(
     }
     exported.failed.append(&mut problems);
     (exported.deleted, exported.written, exported.bytes) = (deleted, written, bytes);
+}
+
+/// Tells how far it is, some ten times a second, and learns whether somebody waits.
+struct Pace<'a> {
+    tell: &'a Teller<'a>,
+    told: Instant,
+    files: u64,
+    bytes: u64,
+    is_over: bool,
+}
+
+impl<'a> Pace<'a> {
+    fn new(tell: &'a Teller<'a>) -> Pace<'a> {
+        Pace { tell, told: Instant::now(), files: 0, bytes: 0, is_over: false }
+    }
+
+    fn tell(&mut self, stage: &str, files: u64, bytes: u64, total: u64) {
+        self.files += files;
+        self.bytes += bytes;
+        if self.told.elapsed() >= PROGRESS_PAUSE {
+            self.told = Instant::now();
+            self.is_over = !self.tell.progress_of(stage, self.files, self.bytes, total);
+        }
+    }
 }
 
 /// Why a vnode of this type has no place in the real directory: it is of use only to processes of the view.

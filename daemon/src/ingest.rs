@@ -218,7 +218,8 @@ pub fn take_in(
 }
 
 fn read(daemon: &Daemon, dir: &[u8], base: &Base, tell: &Teller<'_>) -> Result<Found, Refusal> {
-    let mut progress = |files, bytes| tell.progress("reading", files, bytes);
+    let total = base.rows.len() as u64;
+    let mut progress = |files, bytes| tell.progress_of("reading", files, bytes, total);
     let found =
         walk(daemon, dir, base, Reading::Ingest, Leaving::Ignored, &mut progress).map_err(|errno| {
             Refusal::input(
@@ -226,6 +227,10 @@ fn read(daemon: &Daemon, dir: &[u8], base: &Base, tell: &Teller<'_>) -> Result<F
                 "the workspace is as it was; make the directory readable, or remove the workspace".into(),
             )
         })?;
+    if found.is_cancelled {
+        let what = format!("{}: interrupted, nothing is taken in", show(dir));
+        return Err(Refusal::negative(what, String::new()));
+    }
     match &found.failed {
         Some(error) => Err(Refusal::store(format!("{} cannot be taken in: {error}", show(dir)), daemon)),
         None => Ok(found),

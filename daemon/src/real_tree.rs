@@ -7,6 +7,7 @@ use crate::daemon::{Daemon, cas_errno};
 use crate::namespace::errno_of;
 use crate::tree::Node;
 use crate::walk::{os, row_of};
+use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open, openat, readlinkat, renameat};
 use nix::sys::stat::{
@@ -24,6 +25,9 @@ use vrift_manifest::Content;
 use vrift_manifest::types::{S_IFDIR, S_IFLNK, S_IFMT};
 
 const S_IFREG: u32 = 0o100000;
+
+/// How names of files that are not complete begin.
+pub const BESIDE: &str = ".vrift-export-";
 
 pub struct RealTree {
     root: OwnedFd,
@@ -124,6 +128,21 @@ impl RealTree {
         unlinkat(&dir, os(name), if is_dir { UnlinkatFlags::RemoveDir } else { UnlinkatFlags::NoRemoveDir })
     }
 
+    /// Removes what an export that was killed has left in a directory; none other is under way in this workspace.
+    pub fn remove_left_over(&self, dir: &[u8]) {
+        let Ok((at, _)) = self.parent(&[dir, b"/x"].concat()).or_else(|_| self.parent(b"x")) else { return };
+        let Ok(mut entries) = at.try_clone().map_err(|_| Errno::EMFILE).and_then(Dir::from_fd) else {
+            return;
+        };
+        let own = format!("{BESIDE}{}-", std::process::id());
+        for entry in entries.iter().flatten() {
+            let name = entry.file_name().to_bytes();
+            if name.starts_with(BESIDE.as_bytes()) && !name.starts_with(own.as_bytes()) {
+                let _ = unlinkat(&at, os(name), UnlinkatFlags::NoRemoveDir);
+            }
+        }
+    }
+
     /// A further name for a file that was just written.
     pub fn link(&self, first: &[u8], path: &[u8]) -> Result<(), Errno> {
         let (from, from_name) = self.parent(first)?;
@@ -138,7 +157,7 @@ impl RealTree {
     ) -> Result<(), Errno> {
         let (dir, name) = self.parent(path)?;
         let number = self.unique.fetch_add(1, Ordering::Relaxed);
-        let beside = format!(".vrift-export-{}-{number}", std::process::id());
+        let beside = format!("{BESIDE}{}-{number}", std::process::id());
         let made = make(dir.as_fd(), &beside).and_then(|()| {
             match renameat(&dir, beside.as_str(), &dir, os(name)) {
                 // An empty directory gives way to what is no directory.

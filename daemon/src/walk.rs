@@ -51,6 +51,8 @@ pub struct Found {
     pub ignored_count: u64,
     /// The store cannot take more: the walk is of no use.
     pub failed: Option<CasError>,
+    /// Nobody waits for the result: it is not complete.
+    pub is_cancelled: bool,
 }
 
 /// How the walk decides what to read.
@@ -96,8 +98,8 @@ struct Queue {
     found: Found,
 }
 
-/// Gets files and bytes read so far.
-pub type Progress<'a> = dyn FnMut(u64, u64) + Send + 'a;
+/// Gets files and bytes read so far; false: nobody waits for the result any more.
+pub type Progress<'a> = dyn FnMut(u64, u64) -> bool + Send + 'a;
 
 /// When progress was last told, and to whom.
 struct Told<'a> {
@@ -185,7 +187,7 @@ impl Walk<'_> {
         for _ in 0..most {
             let mut queue = self.queue();
             let step = loop {
-                if queue.found.failed.is_some() {
+                if queue.found.failed.is_some() || queue.found.is_cancelled {
                     queue.steps.clear();
                 }
                 match queue.steps.pop() {
@@ -230,7 +232,9 @@ impl Walk<'_> {
             && progress.at.elapsed() > PROGRESS_PAUSE
         {
             progress.at = Instant::now();
-            (progress.to)(files, bytes);
+            if !(progress.to)(files, bytes) {
+                self.queue().found.is_cancelled = true;
+            }
         }
     }
 
@@ -264,6 +268,9 @@ impl Walk<'_> {
         let rules = self.rules(&dir, &names, rules);
         for name in &names {
             let name = name.as_c_str();
+            if name.to_bytes().starts_with(crate::real_tree::BESIDE.as_bytes()) {
+                continue;
+            }
             let path = join(&dir.path, name.to_bytes());
             let stat = match fstatat(&dir.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
                 Ok(stat) => stat,

@@ -196,7 +196,7 @@ fn take_back(daemon: &Daemon, id: u32, state: &mut State, taken: &mut Taken) -> 
         let what = format!("what a program changed in {} cannot be taken in", dir.display());
         Refusal::store(format!("{what}: {}", errno.desc()), daemon)
     };
-    let mut silent = |_, _| {};
+    let mut silent = |_, _| true;
     let found =
         walk(daemon, dir.as_os_str().as_bytes(), &old, Reading::Ingest, Leaving::Nothing, &mut silent)
             .map_err(fail)?;

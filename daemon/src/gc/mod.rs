@@ -99,7 +99,8 @@ struct Manner<'a> {
     max_bytes: Option<u64>,
     hold_timeout: Duration,
     pause: Duration,
-    progress: &'a dyn Fn(&str, u64, u64),
+    /// False: nobody waits for it.
+    progress: &'a dyn Fn(&str, u64, u64) -> bool,
 }
 
 /// `vrift gc`.
@@ -126,7 +127,7 @@ pub fn collect_if_due(daemon: &Daemon) {
         max_bytes: (max_size_bytes > 0).then_some(max_size_bytes),
         hold_timeout: Duration::ZERO,
         pause: GENTLE_PAUSE,
-        progress: &|_, _, _| {},
+        progress: &|_, _, _| true,
     };
     match run(daemon, &manner) {
         Ok(found) => tracing::info!(blobs = found.blobs, bytes = found.blob_bytes, "collected"),
@@ -185,9 +186,9 @@ fn run(daemon: &Daemon, manner: &Manner<'_>) -> Result<Collected, Refusal> {
     }
     let swept = collection.sweep(&chosen, &mut |so_far| {
         kill_points::pass(|| "gc sweeping".into());
-        (manner.progress)("removing", so_far.blobs, so_far.bytes);
+        let goes_on = (manner.progress)("removing", so_far.blobs, so_far.bytes);
         std::thread::sleep(manner.pause);
-        !daemon.is_stopping()
+        goes_on && !daemon.is_stopping()
     });
     let swept = swept.map_err(|error| failed(&error))?;
     (result.blobs, result.blob_bytes) = (swept.blobs, swept.bytes);

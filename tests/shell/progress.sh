@@ -1,0 +1,102 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# Promise: what takes longer than a moment says how far it is, in one line that changes on a terminal (also of 20 columns), in
+# plain lines elsewhere, and not with --quiet; Ctrl-C and the daemon's death leave whole files, and the same command goes on.
+. "${0%/*}/lib.sh"
+
+tree() { mkdir few && for number in 1 2 3 4 5 6; do head -c 500000 /dev/urandom >few/$number; done; }
+checks() {
+    mkdir -p many && i=0
+    while [ $i -lt 1500 ]; do
+        echo "file $i" >many/$i
+        i=$((i + 1))
+    done
+}
+said() { (cd "$VIEW" && "$VRIFT" "$@") >"$T/out" 2>"$T/err"; }
+# Waits for a command to succeed, not for ever.
+until_true() {
+    tries=0
+    until "$@" 2>/dev/null || [ $((tries += 1)) -gt 1000 ]; do sleep 0.01; done
+}
+
+# Runs vrift in a terminal of $1 columns; the bytes that it drew go to $T/drawn.
+in_terminal() {
+    python3 - "$@" <<'PY'
+import fcntl, os, pty, struct, sys, termios
+pid, fd = pty.fork()
+if pid == 0:
+    fcntl.ioctl(2, termios.TIOCSWINSZ, struct.pack('HHHH', 24, int(sys.argv[1]), 0, 0))
+    os.environ['TERM'] = 'xterm'
+    os.chdir(os.environ['VIEW'])
+    os.execv(sys.argv[2], sys.argv[2:])
+drawn = b''
+while True:
+    try:
+        some = os.read(fd, 4096)
+    except OSError:
+        break
+    if not some:
+        break
+    drawn += some
+open(os.environ['T'] + '/drawn', 'wb').write(drawn)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+PY
+}
+# The longest line that was drawn, without what moves the cursor.
+widest() {
+    python3 -c 'import re, sys
+text = re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b"", open(sys.argv[1], "rb").read()).decode()
+lines = [line for line in re.split("[\r\n]", text) if "checking" in line]
+print(max(map(len, lines), default=0), len(lines) > 1)' "$T/drawn"
+}
+whole() {
+    for file in "$1"/many/*; do
+        [ "$(cat "$file")" = "file ${file##*/}" ] || return 1
+    done
+    ! find "$1" -name '.vrift-export*' | grep -q .
+}
+
+phases() {
+    in_view checks
+    if native; then ok 'progress # SKIP there is none without vrift'; return; fi
+    export VIEW T
+    exits 0 'a slow check' said scrub --restart --rate 1
+    check 'says how far it is, in plain lines' grep -q '^vrift: checking: [0-9]* files, ' "$T/err"
+    fails 'and moves no cursor' grep -q "$(printf '\033')" "$T/err"
+    exits 0 'a quiet one' said --quiet scrub --restart --rate 1
+    is "$(cat "$T/err")" '' 'says nothing'
+    exits 0 'in a terminal' in_terminal 80 "$VRIFT" scrub --restart --rate 1
+    check 'it draws' grep -aq 'checking: ' "$T/drawn"
+    exits 0 'in one of 20 columns' in_terminal 20 "$VRIFT" scrub --restart --rate 1
+    is "$(widest)" '20 True' 'no line is wider'
+
+    (cd "$VIEW" && exec "$VRIFT" scrub --restart --rate 1) >"$T/out" 2>"$T/err" &
+    scrub=$!
+    until_true grep -q checking "$T/err"
+    kill -INT $scrub
+    exits 130 'Ctrl-C ends it' wait $scrub
+    check 'and it says what is kept' grep -q 'interrupted: .* goes on from there' "$T/err"
+    exits 0 'the next one' said scrub
+    check 'goes on from there' grep -q 'the scrub before' "$T/out"
+
+    mkdir "$T/a" "$T/b"
+    (cd "$VIEW" && exec "$VRIFT" export many --to "$T/a") >"$T/out" 2>"$T/err" &
+    export=$!
+    until_true [ -e "$T/a/many/1" ]
+    kill -INT $export 2>/dev/null
+    wait $export
+    check 'an interrupted export has whole files' whole "$T/a"
+    exits 0 'the same command' said export many --to "$T/a"
+    is "$(ls "$T/a/many" | wc -l)" 1500 'writes the rest'
+
+    (cd "$VIEW" && exec "$VRIFT" export many --to "$T/b") >"$T/out" 2>"$T/err" &
+    export=$!
+    until_true [ -e "$T/b/many/1" ]
+    kill -9 "$(cat "$XDG_RUNTIME_DIR"/vrift/*/pid)"
+    echo half >"$T/b/many/.vrift-export-1-1"
+    exits 0 'an export goes on over the death of the daemon' wait $export
+    said export many --to "$T/b"
+    check 'with whole files, and nothing beside them' whole "$T/b"
+    is "$(ls "$T/b/many" | wc -l)" 1500 'all of them'
+}
+main
