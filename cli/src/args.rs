@@ -57,6 +57,7 @@ pub enum Command {
     State(state::State),
     Key(key::Key),
     Audit(audit::Audit),
+    Time(time::Time),
     Gc(gc::Gc),
     Fsck(fsck::Fsck),
     Scrub(fsck::Scrub),

@@ -27,6 +27,7 @@ mod strict;
 mod sys;
 mod target;
 mod text;
+mod times;
 mod unreached;
 mod view_env;
 mod watch;

@@ -3,7 +3,7 @@
 mod common;
 use common::{Vrift, stdout};
 
-const COMMANDS: [&str; 30] = [
+const COMMANDS: [&str; 31] = [
     "ingest",
     "run",
     "env",
@@ -27,6 +27,7 @@ const COMMANDS: [&str; 30] = [
     "state",
     "key",
     "audit",
+    "time",
     "gc",
     "fsck",
     "scrub",

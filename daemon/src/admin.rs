@@ -177,6 +177,9 @@ fn answer(daemon: &Arc<Daemon>, request: &AdminRequest, tell: &Teller<'_>) -> Re
         AdminRequest::Enter { target, create, run } => {
             crate::run::enter(daemon, target, *create, *run, tell).map(AdminReply::View)?
         }
+        AdminRequest::Times { clamp_s } => {
+            AdminReply::Dated(crate::times::settle(daemon, tell.connection, *clamp_s)?)
+        }
         AdminRequest::Leave { report } => {
             AdminReply::RunEnd(crate::run::leave(daemon, tell.connection, report.as_ref())?)
         }

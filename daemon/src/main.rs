@@ -61,6 +61,7 @@ mod state;
 mod supervise;
 mod sys;
 mod take_in;
+mod times;
 mod tree;
 mod unnamed;
 mod vnode_ops;

@@ -91,6 +91,9 @@ pub enum AdminRequest {
     Enter { target: Target, create: bool, run: bool },
     /// End of a run: seal and sync; answer [`AdminReply::RunEnd`]. With `report` the run is remembered.
     Leave { report: Option<RunReport> },
+    /// Before that, on the same connection: files that the run changed become no later than `clamp_s` (seconds since
+    /// 1970), and those dated in the future are told of; answer [`AdminReply::Dated`].
+    Times { clamp_s: Option<u64> },
     /// Runs that are over, the last `limit`, oldest first; answers rows of [`AdminReply::Runs`].
     History { workspace: Option<String>, limit: u64 },
     /// What is remembered of one run (None: of the last); answers [`AdminReply::Run`], and
@@ -315,6 +318,16 @@ pub struct View {
     pub taken: Taken,
 }
 
+/// Times of files that a run changed.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Dated {
+    /// Whose time was made earlier.
+    pub clamped: u64,
+    /// Whose time is in the future, and the first of them.
+    pub future: u64,
+    pub first: Option<PathBytes>,
+}
+
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct RunEnd {
     pub processes: u64,
@@ -422,6 +435,7 @@ pub enum AdminReply {
     Taken(Taken),
     View(View),
     RunEnd(RunEnd),
+    Dated(Dated),
     Changes(Vec<Change>),
     Snapshots(Vec<SnapshotInfo>),
     RolledBack(RolledBack),

@@ -37,6 +37,8 @@ pub mod service;
 pub mod state;
 #[cfg(feature = "std")]
 mod sys;
+#[cfg(feature = "std")]
+pub mod time;
 
 /// Items of a library that must not have the standard library in it: an error where cargo has joined its
 /// features with those of a program that has.

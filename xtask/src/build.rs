@@ -27,6 +27,8 @@ pub fn release() -> Result<()> {
         "vrift-daemon",
         "-p",
         "vrift-keystored",
+        "-p",
+        "vrift-timed",
     ]))?;
     let dir = workspace::release();
     for name in workspace::PROGRAMS.into_iter().chain(workspace::SERVICES).chain([workspace::SHIM]) {

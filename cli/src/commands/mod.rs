@@ -29,6 +29,7 @@ pub mod stats;
 pub mod status;
 pub mod sync;
 pub mod taken;
+pub mod time;
 mod tour;
 pub mod tree;
 
@@ -53,6 +54,7 @@ pub fn run(cli: Cli) -> Result<u8> {
         Some(Command::History(args)) => args.run(quiet),
         Some(Command::State(args)) => args.run(quiet),
         Some(Command::Key(args)) => args.run(quiet),
+        Some(Command::Time(args)) => args.run(quiet),
         Some(Command::Audit(args)) => args.run(quiet),
         Some(Command::Tree(args)) => args.run(quiet),
         Some(Command::Export(args)) => args.run(quiet),

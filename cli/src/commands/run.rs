@@ -7,6 +7,7 @@ use crate::session::Session;
 use crate::strict::{NOT_STRICT, Strict};
 use crate::target::{Place, Which, current_dir};
 use crate::text::{count, escape, say, size};
+use crate::times::{RunTimes, SOURCE_DATE_EPOCH};
 use crate::watch::Watch;
 use crate::{in_view, install, program, view_env};
 use clap::Args;
@@ -51,7 +52,8 @@ impl Run {
             true => Some(watch_calls(&session, &view)?),
             false => None,
         };
-        InView { session, view, cwd, quiet, started, strict }.run(&self.command, &[])
+        let times = RunTimes::of(&mut session, &view.workspace)?;
+        InView { session, view, cwd, quiet, started, strict, times }.run(&self.command, &[])
     }
 }
 
@@ -97,6 +99,7 @@ pub struct InView {
     pub quiet: bool,
     pub started: Instant,
     pub strict: Option<Strict>,
+    pub times: RunTimes,
 }
 
 impl InView {
@@ -117,6 +120,7 @@ impl InView {
         let strict = self.strict.take();
         let cwd = PathBytes::from(self.cwd.clone());
         let name = self.view.workspace.clone();
+        let times = self.times;
         let watch = Watch::start(self.session, &name);
         let status = signals.wait(&mut child);
         let session = watch.ok().and_then(Watch::stop);
@@ -133,7 +137,7 @@ impl InView {
             elapsed_ms: clock.elapsed().as_millis() as u64,
         });
         let end = match session {
-            Some(mut session) => session.leave(&name, remembered),
+            Some(mut session) => times.finish(&mut session).and_then(|()| session.leave(&name, remembered)),
             // Its thread was lost: a new connection ends the run as well.
             None => Session::open(self.quiet).and_then(|mut session| {
                 session.enter(Target::Name(name.clone()), false, true)?;
@@ -189,6 +193,9 @@ impl InView {
         command.envs(view_env::variables(&self.view, &self.session.places)?);
         let view = self.view.view.as_path();
         command.env("PWD", if self.starts_at_root() { view } else { &self.cwd });
+        if let Some(clamp_s) = self.times.clamp_s {
+            command.env(SOURCE_DATE_EPOCH, clamp_s.to_string());
+        }
         command.envs(variables.iter().map(|(name, value)| (name, value)));
         command.current_dir(self.view.cwd.as_path());
         if let Some(strict) = &self.strict {

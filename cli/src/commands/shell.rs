@@ -4,6 +4,7 @@ use super::run::{InView, enter};
 use crate::error::{CliError, Result};
 use crate::session::Session;
 use crate::target::{Place, Which};
+use crate::times::RunTimes;
 use clap::Args;
 use std::env;
 use std::ffi::OsString;
@@ -45,7 +46,9 @@ impl Shell {
             command.extend([OsString::from("--rcfile"), bash_rc(&view.runtime.to_path_buf())?.into()]);
         }
         command.push("-i".into());
-        InView { session, view, cwd, quiet, started, strict: None }.run(&command, &[("PS1", prompt.into())])
+        let times = RunTimes::of(&mut session, &view.workspace)?;
+        InView { session, view, cwd, quiet, started, strict: None, times }
+            .run(&command, &[("PS1", prompt.into())])
     }
 }
 

@@ -5,11 +5,13 @@ use super::output::Output;
 use crate::error::{CliError, Result};
 use crate::session::Session;
 use crate::target::{Chosen, Which};
-use crate::text::{escape, say, time};
+use crate::text::{escape, say};
+use crate::times;
 use clap::Args;
 use serde::Serialize;
 use vrift_protocol::admin::{AdminReply, AdminRequest, SnapshotInfo};
 use vrift_protocol::keystore::Verdict;
+use vrift_protocol::time::Settings;
 
 /// Digits of a root that are shown.
 const ROOT_DIGITS: usize = 12;
@@ -106,6 +108,7 @@ impl Log {
             true => key::verify_snapshots(&session, &rows)?,
             false => Vec::new(),
         };
+        let settings = times::settings(&mut session)?;
         let mut out = Output::new();
         if self.json {
             let with = |(index, row): (usize, &SnapshotInfo)| Row {
@@ -116,8 +119,10 @@ impl Log {
         } else {
             for (index, row) in rows.iter().enumerate() {
                 match verdicts.get(index) {
-                    Some(verdict) => out.line(&format!("{}  [{}]", line(row), key::describe(verdict)))?,
-                    None => out.line(&line(row))?,
+                    Some(verdict) => {
+                        out.line(&format!("{}  [{}]", line(row, &settings), key::describe(verdict)))?
+                    }
+                    None => out.line(&line(row, &settings))?,
                 }
             }
         }
@@ -168,12 +173,11 @@ fn short(snapshot: &SnapshotInfo) -> &str {
 }
 
 /// Number (a star: the workspace was that last), root, time to the second, message.
-fn line(snapshot: &SnapshotInfo) -> String {
-    let time = time(snapshot.time_ns);
-    let seconds = time.split('.').next().unwrap_or(&time);
+fn line(snapshot: &SnapshotInfo, settings: &Settings) -> String {
+    let time = times::shown(settings, snapshot.time_ns);
     let mark = if snapshot.current { '*' } else { ' ' };
     let text = format!(
-        "{mark}{:>4}  {}  {seconds}Z  {}",
+        "{mark}{:>4}  {}  {time}  {}",
         snapshot.number,
         short(snapshot),
         escape(snapshot.message.as_bytes())
@@ -195,9 +199,12 @@ mod tests {
             current: false,
             message: "a\nb".into(),
         };
-        assert_eq!(line(&row), "    3  0123456789ab  2024-02-29 00:00:00Z  a\\x0ab".replace("\\\\", "\\"));
+        assert_eq!(
+            line(&row, &Settings::default()),
+            "    3  0123456789ab  2024-02-29 00:00:00Z  a\\x0ab".replace("\\\\", "\\")
+        );
         row.message.clear();
         row.current = true;
-        assert_eq!(line(&row), "*   3  0123456789ab  2024-02-29 00:00:00Z");
+        assert_eq!(line(&row, &Settings::default()), "*   3  0123456789ab  2024-02-29 00:00:00Z");
     }
 }
