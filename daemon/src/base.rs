@@ -39,7 +39,7 @@ pub struct Row {
     pub held: Held,
     /// As st_blocks. Not in the table, which says what the size asks for.
     pub blocks: u64,
-    /// Those of users, of a file that was just read. Not in the table.
+    /// Those of users, of a file or directory that was just read. Not in the table.
     pub xattrs: Vec<crate::real_xattrs::Pair>,
 }
 

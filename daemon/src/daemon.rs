@@ -66,6 +66,7 @@ pub struct Daemon {
     pub dirty: AtomicBool,
     pub seals: crate::sealing::SealQueue,
     pub watches: crate::watch::Watches,
+    pub removed: crate::removed::Removed,
     /// Names of sockets that were unlinked.
     pub socket_names: crate::sockets::KeptNames,
     pub gc: crate::gc::Collector,
@@ -113,6 +114,7 @@ impl Daemon {
             dirty: AtomicBool::new(true),
             seals: crate::sealing::SealQueue::new(),
             watches: crate::watch::Watches::new(),
+            removed: crate::removed::Removed::default(),
             socket_names: crate::sockets::KeptNames::default(),
             gc: crate::gc::Collector::default(),
             policy,

@@ -47,6 +47,7 @@ mod real_tree;
 mod real_xattrs;
 mod record;
 mod recover;
+mod removed;
 mod retry;
 mod run;
 mod scrub;

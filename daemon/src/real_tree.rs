@@ -178,7 +178,11 @@ impl RealTree {
     pub fn write(&self, daemon: &Daemon, id: u32, node: &Node) -> Result<(), Errno> {
         let row = &node.row;
         match row.mode & S_IFMT {
-            S_IFDIR => self.make_dir(row),
+            S_IFDIR => {
+                let dir = File::from(self.make_dir(row)?);
+                crate::real_xattrs::write(daemon, id, node.attr.vnode, &dir)?;
+                fchmod(&dir, permissions(row.mode))
+            }
             S_IFREG => self.replace(&row.path, |dir, beside| write_file(daemon, id, node, dir, beside)),
             S_IFLNK => self.replace(&row.path, |dir, beside| {
                 let Held::Target(target) = &row.held else { return Err(Errno::EINVAL) };
@@ -190,7 +194,8 @@ impl RealTree {
         }
     }
 
-    fn make_dir(&self, row: &Row) -> Result<(), Errno> {
+    /// For its owner alone until it has all that it is to have.
+    fn make_dir(&self, row: &Row) -> Result<OwnedFd, Errno> {
         let (parent, name) = self.parent(&row.path)?;
         match mkdirat(&parent, os(name), Mode::from_bits_truncate(0o700)) {
             Err(Errno::EEXIST) => {
@@ -204,7 +209,7 @@ impl RealTree {
         }
         let dir = openat(&parent, os(name), dir_flags(), Mode::empty())?;
         own(dir.as_fd(), row)?;
-        fchmod(&dir, permissions(row.mode))
+        Ok(dir)
     }
 
     /// Once everything in the directory is written.

@@ -1,4 +1,5 @@
-//! Extended attributes of real files, those of users (`user.*`): taken in with a file's content, and written with it. They
+//! Extended attributes of real files and directories, those of users (`user.*`): taken in with a file's content or when a
+//! directory is new or changed, and written with them. They
 //! are in no base table: what a take-in finds is added to what the workspace has.
 
 use crate::base::Row;
@@ -6,9 +7,11 @@ use crate::daemon::Daemon;
 use crate::namespace::errno_of;
 use crate::record::Change;
 use crate::take_in::{TakeIn, find};
+use crate::walk::Reading;
 use nix::errno::Errno;
-use std::ffi::OsStr;
+use std::ffi::{CStr, OsStr, OsString};
 use std::fs::File;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use vrift_manifest::VnodeNo;
 use vrift_protocol::vnode_op::XATTRS_LEN_MAX;
@@ -21,10 +24,28 @@ pub type Pair = (Vec<u8>, Vec<u8>);
 
 /// What a file has. What does not fit a vnode's room, and what its file system cannot tell, is left out.
 pub fn read(file: &File) -> Vec<Pair> {
+    those_of_users(file.list_xattr().into_iter().flatten(), &|name| file.get_xattr(name).ok().flatten())
+}
+
+/// As [`read`], of the directory `name` in `parent`; nothing when only hashes are wanted.
+pub fn read_dir(reading: Reading, parent: &OwnedFd, name: &CStr) -> Vec<Pair> {
+    if matches!(reading, Reading::HashOnly) {
+        return Vec::new();
+    }
+    let mut path = format!("/proc/self/fd/{}/", parent.as_raw_fd()).into_bytes();
+    path.extend_from_slice(name.to_bytes());
+    let path = OsStr::from_bytes(&path);
+    those_of_users(xattr::list(path).into_iter().flatten(), &|name| xattr::get(path, name).ok().flatten())
+}
+
+fn those_of_users(
+    names: impl Iterator<Item = OsString>,
+    value_of: &dyn Fn(&OsStr) -> Option<Vec<u8>>,
+) -> Vec<Pair> {
     let mut pairs = Vec::new();
     let mut room = XATTRS_LEN_MAX;
-    for name in file.list_xattr().into_iter().flatten().filter(|name| name.as_bytes().starts_with(USERS)) {
-        let Ok(Some(value)) = file.get_xattr(&name) else { continue };
+    for name in names.filter(|name| name.as_bytes().starts_with(USERS)) {
+        let Some(value) = value_of(&name) else { continue };
         let len = name.len() + 1 + value.len();
         match room.checked_sub(len) {
             Some(left) => {
@@ -55,6 +76,15 @@ pub fn follow(take_in: &mut TakeIn<'_>, row: &Row) -> Result<(), Errno> {
         }
     }
     Ok(())
+}
+
+/// Follows a directory of which nothing but the change time moved on, and whether it did: a row for it is in the next table.
+pub fn moved_on(take_in: &mut TakeIn<'_>, old: &Row, new: &Row) -> Result<bool, Errno> {
+    let is_it = new.is_dir() && old.ctime_ns != new.ctime_ns && !new.xattrs.is_empty();
+    if is_it {
+        take_in.keep(new)?;
+    }
+    Ok(is_it)
 }
 
 /// Gives a file what a vnode has. A file system without extended attributes gets none, as by cp(1).

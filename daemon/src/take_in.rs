@@ -207,23 +207,21 @@ impl<'a> TakeIn<'a> {
             Some((vnode, false)) => {
                 let both_dirs = row.is_dir() && is_dir(self.hold().workspace()?, vnode);
                 if !both_dirs {
-                    return self
-                        .conflict(None, &row.path, "was made in the workspace and in the real directory")
-                        .map(drop);
+                    let what = "was made in the workspace and in the real directory";
+                    return self.conflict(None, &row.path, what).map(drop);
                 }
             }
         }
-        crate::real_xattrs::follow(self, row)?;
-        self.differs = true;
-        self.next.push(row.clone());
-        Ok(())
+        self.keep(row)
     }
 
     /// There is something at a path where something was.
     fn seen_before(&mut self, old: &Row, new: &Row) -> Result<(), Errno> {
         if old.same_stat(new) {
             // As it is stored: a row that stands for a moment too short to trust stays so.
-            self.next.push(old.clone());
+            if !crate::real_xattrs::moved_on(self, old, new)? {
+                self.next.push(old.clone());
+            }
             return Ok(());
         }
         let found = self.existing(&new.path, old)?;
@@ -233,10 +231,7 @@ impl<'a> TakeIn<'a> {
             if let Some(vnode) = existing.filter(|_| unchanged) {
                 self.follow_times(vnode, old, new)?;
             }
-            crate::real_xattrs::follow(self, new)?;
-            self.differs = true;
-            self.next.push(new.clone());
-            return Ok(());
+            return self.keep(new);
         }
         match existing {
             Some(vnode) if !unchanged && holds(self.hold().workspace()?, vnode, new) => {}
@@ -260,9 +255,14 @@ impl<'a> TakeIn<'a> {
                 return self.conflict(Some(old), &new.path, what).map(drop);
             }
         }
-        crate::real_xattrs::follow(self, new)?;
+        self.keep(new)
+    }
+
+    /// A row of the next table that the last one does not have; what it says of extended attributes is followed.
+    pub fn keep(&mut self, row: &Row) -> Result<(), Errno> {
+        crate::real_xattrs::follow(self, row)?;
         self.differs = true;
-        self.next.push(new.clone());
+        self.next.push(row.clone());
         Ok(())
     }
 

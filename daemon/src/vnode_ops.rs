@@ -129,7 +129,7 @@ fn run(daemon: &Daemon, call: &Call) -> Attempt {
         Op::Mirror => Attempt::Answered(crate::real_things::mirror(daemon, call)),
         Op::Sync => vnode_only(crate::flush::sync_vnode(daemon, call)),
         Op::OwnCall => vnode_only(crate::run::note_own_call(daemon, call.workspace, &call.name, &call.name2)),
-        Op::VnodeOfHash => vnode_only(vnode_of_hash(daemon, call)),
+        Op::Removed => Attempt::Bytes(crate::removed::tell(daemon, call)),
         Op::Mkdir => vnode_only(make(daemon, call, S_IFDIR)),
         Op::Symlink => vnode_only(make(daemon, call, S_IFLNK)),
         Op::Mknod => vnode_only(make(daemon, call, call.request.mode.get() & S_IFMT)),
@@ -249,7 +249,20 @@ fn change_names(daemon: &Daemon, call: &Call) -> Result<VnodeNo, Errno> {
         }
     };
     expect(workspace, &change)?;
+    // What may lose its last name by this.
+    let loses = match call.op {
+        Op::Unlink | Op::Rmdir => workspace.index.lookup(dir, name),
+        Op::Rename => workspace.index.lookup(VnodeNo(call.request.dir2.get()), name2),
+        _ => None,
+    };
+    let loses =
+        loses.and_then(|vnode| workspace.index.attr(vnode)).filter(|attr| attr.content != Content::Staged);
     let applied = daemon.commit(&mut spaces, call.workspace, call.origin, &change)?;
+    if let Some(attr) = loses
+        && spaces.get(call.workspace)?.index.attr(attr.vnode).is_none()
+    {
+        daemon.removed.note(call.workspace, &attr, now_ns);
+    }
     tidy(daemon, call.workspace, &applied);
     match &applied {
         Applied::Unlinked(unlinked) => drop_unstored(daemon, &spaces, unlinked),
@@ -323,11 +336,6 @@ pub fn tidy(daemon: &Daemon, workspace: u32, applied: &Applied) {
         }
         Applied::Vnode(_) | Applied::Done => {}
     }
-}
-
-fn vnode_of_hash(daemon: &Daemon, call: &Call) -> Result<VnodeNo, Errno> {
-    let hash: [u8; 32] = call.name[..].try_into().map_err(|_| Errno::EINVAL)?;
-    daemon.spaces().get(call.workspace)?.index.find_sealed(&hash).ok_or(Errno::ENOENT)
 }
 
 /// Times, mode, owner and size.

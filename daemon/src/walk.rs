@@ -139,7 +139,9 @@ pub fn walk<'a>(
         (home.dev(), home.ino())
     });
     let opened = Arc::new(Opened { fd: root, path: Vec::new() });
-    let found = Found { rows: vec![row_of(Vec::new(), &stat, Held::Nothing)], ..Found::default() };
+    let xattrs = crate::real_xattrs::read_dir(reading, &opened.fd, c".");
+    let root = Row { xattrs, ..row_of(Vec::new(), &stat, Held::Nothing) };
+    let found = Found { rows: vec![root], ..Found::default() };
     let here = CString::from(c".");
     let uses_git = daemon.config.ingest.gitignore;
     let rules = match leaving {
@@ -295,7 +297,8 @@ impl Walk<'_> {
                     skip(found, path, "holds vrift's own state (VRIFT_HOME)".into());
                 }
                 S_IFDIR => {
-                    found.rows.push(row_of(path.clone(), &stat, Held::Nothing));
+                    let xattrs = crate::real_xattrs::read_dir(self.reading, &dir.fd, name);
+                    found.rows.push(Row { xattrs, ..row_of(path.clone(), &stat, Held::Nothing) });
                     let parent = Some(Arc::clone(&dir));
                     steps.push(Step::Dir { parent, name: name.to_owned(), path, rules: below });
                 }

@@ -95,7 +95,7 @@ fn impossible_requests_get_an_errno() {
             assert!(result.is_err(), "{op:?} {name:?}");
         }
     }
-    for op in [Op::Materialise, Op::Mirror, Op::ExecLink, Op::SetAttr, Op::VnodeOfHash] {
+    for op in [Op::Materialise, Op::Mirror, Op::ExecLink, Op::SetAttr, Op::Removed] {
         let request = VnodeRequest { vnode: u64::MAX.into(), set: 255.into(), ..wild };
         assert!(raw.request(op, request, b"x", b"").is_err(), "{op:?}");
     }

@@ -78,8 +78,8 @@ pub enum Op {
     SetAttr = 12,
     /// Fifo, socket or device node at (dir, name); type and permissions in `mode`.
     Mknod = 13,
-    /// A vnode whose sealed bytes have the hash in `name` (32 bytes): for an fd that was inherited.
-    VnodeOfHash = 14,
+    /// What `vnode` was when its last name was removed: [`crate::vnode_op::REMOVED_LEN`] bytes.
+    Removed = 14,
     /// Open the real thing behind `vnode` without writing to it, for a client that gave up the rights to do so
     /// itself; `flags` as open(2). With `name`: what has that name in the vnode's mirror folder; with vnode 0 and
     /// `name`, the index, the counters or the state folder.
@@ -125,7 +125,7 @@ impl Op {
             11 => Op::Rename,
             12 => Op::SetAttr,
             13 => Op::Mknod,
-            14 => Op::VnodeOfHash,
+            14 => Op::Removed,
             20 => Op::OpenReal,
             30 => Op::Sync,
             15 => Op::Unnamed,

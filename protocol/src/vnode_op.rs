@@ -20,6 +20,9 @@ pub const UNNAMED_FOR_GOOD: u64 = 1 << 61;
 pub const XATTR_NAME_MAX: usize = 255;
 /// Bytes that the extended attributes of a file may have together, each with its name and a NUL: a block, as on ext4.
 pub const XATTRS_LEN_MAX: usize = 4096;
+/// Bytes of the answer to `Removed`: mode, owner, group and nothing (u32 each), then the times of the last read, write and
+/// change in nanoseconds (i64 each).
+pub const REMOVED_LEN: usize = 40;
 
 /// Which attributes an [`crate::Op::SetAttr`] sets ([`VnodeRequest::set`]).
 pub mod set {

@@ -9,6 +9,7 @@ use core::ffi::c_int;
 use vrift_manifest::types::{S_IFDIR, S_IFLNK, S_IFMT};
 use vrift_manifest::{Content, VnodeNo};
 use vrift_protocol::Op;
+use vrift_protocol::vnode_op::{REMOVED_LEN, XATTRS_LEN_MAX};
 use zerocopy::byteorder::little_endian::{U32, U64};
 
 /// Pause before a file that the daemon holds for a moment is opened again.
@@ -198,4 +199,26 @@ pub fn overlay(attr: &mut Attr, stat: &libc::stat) {
         changed = changed.max(ns(stat.st_ctime, stat.st_ctime_nsec));
     }
     attr.times_ns = [ns(stat.st_atime, stat.st_atime_nsec), modified, changed];
+}
+
+/// What the daemon knows of a vnode that lost its last name; without that `attr` stays as it is.
+pub fn as_removed(attr: &mut Attr) {
+    let mut request = Request::new(Op::Removed);
+    request.body.vnode = U64::new(attr.vnode.0);
+    let mut bytes = [0; XATTRS_LEN_MAX];
+    if request.send_for(&mut bytes) != Ok(REMOVED_LEN) {
+        return;
+    }
+    let (numbers, times) = bytes[..REMOVED_LEN].split_at(16);
+    let number = |at: usize| {
+        numbers
+            .get(at * 4..)
+            .and_then(|rest| rest.first_chunk())
+            .map_or(0, |bytes| u32::from_le_bytes(*bytes))
+    };
+    let time = |at: usize| {
+        times.get(at * 8..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| i64::from_le_bytes(*bytes))
+    };
+    (attr.mode, attr.uid, attr.gid) = (number(0), number(1), number(2));
+    attr.times_ns = [time(0), time(1), time(2)];
 }

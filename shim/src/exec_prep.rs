@@ -183,8 +183,10 @@ pub fn link_inside(inside: &Inside, want: u32, real: &mut PathText) -> Result<Li
     if attr.kind() != S_IFREG || !attr.may(&Creds::effective(), want) {
         return Err(libc::EACCES);
     }
-    if want == SEARCH && attr.mode & (libc::S_ISUID | libc::S_ISGID) != 0 {
+    if want == SEARCH && attr.mode & libc::S_ISUID != 0 {
         warn(inside.name.as_bytes(), b"has the set-user-ID bit, which means nothing in a view");
+    } else if want == SEARCH && attr.mode & (libc::S_ISGID | libc::S_IXGRP) == libc::S_ISGID | libc::S_IXGRP {
+        warn(inside.name.as_bytes(), b"has the set-group-ID bit, which means nothing in a view");
     }
     let (folder, name) = (inside.parent.vnode, inside.name.as_bytes());
     exec_link(folder, attr.vnode, name)?;

@@ -82,6 +82,11 @@ pub fn fstat_to(fd: c_int, to: *mut libc::stat) -> Result<()> {
     call!(SYS_fstat, fd, to).map(drop)
 }
 
+/// eventfd(2): an fd that costs little.
+pub fn event_fd() -> Result<c_int> {
+    call!(SYS_eventfd2, 0, libc::EFD_CLOEXEC).map(|fd| fd as c_int)
+}
+
 pub fn stat(path: &CStr) -> Result<libc::stat> {
     let mut stat = zeroed_stat();
     call!(SYS_stat, path.as_ptr(), &mut stat as *mut libc::stat)?;

@@ -256,5 +256,11 @@ pub fn open_checked(attr: &Attr) -> Result<*mut DIR, Errno> {
     if !attr.may(&crate::creds::Creds::effective(), crate::creds::READ) {
         return Err(libc::EACCES);
     }
+    // The stream gets its fd when somebody asks for it; that there is a number for one is said now, as by the kernel.
+    match raw::event_fd() {
+        Ok(fd) => raw::close(fd),
+        Err(errno @ (libc::EMFILE | libc::ENFILE)) => return Err(errno),
+        Err(_) => {}
+    }
     Stream::open(attr.vnode, -1)
 }

@@ -4,6 +4,11 @@
 #
 # own_project NAME sets what project() does, with `source` (a folder) in place of a tarball. A script leaves what
 # it says in the file `transcript`, which is compared like every other file.
+# Of CMake: times of commands, of tests, random names of trial projects, names in the order of the folder.
+CMAKE_VOLATILE='/(\.ninja_deps|\.ninja_log|CMakeOutput\.log|CMakeError\.log|CTestCostData\.txt|LastTest\.log|install_manifest\.txt)$'
+# Of Meson: pickled sets have their order from a random seed; the rest holds times.
+MESON_VOLATILE='/(\.ninja_deps|\.ninja_log|build\.dat|coredata\.dat|(meson-log|testlog)\.(txt|json)|testlog\.junit\.xml|install\.dat|meson_test_setup\.dat)$'
+
 own_project() {
     source=$REAL_HERE/own/$1
     case $1 in
@@ -12,8 +17,7 @@ own_project() {
         test='ctest --test-dir build --output-on-failure && DESTDIR=$PWD/stage ninja -C build install'
         remake='ninja -C build'
         header=include/shape/core.h
-        # Times of commands, of tests, random names of trial projects, names in the order of the folder.
-        volatile='/(\.ninja_deps|\.ninja_log|CMakeOutput\.log|CMakeError\.log|CTestCostData\.txt|LastTest\.log|install_manifest\.txt)$'
+        volatile=$CMAKE_VOLATILE
         answer='stage/usr/local/bin/area disc 2 && build/area square 3'
         wanted=$(printf 'disc 12.546\nsquare 9.000')
         ;;
@@ -22,8 +26,7 @@ own_project() {
         test='meson test -C build && DESTDIR=$PWD/stage meson install -C build'
         remake='ninja -C build'
         header=src/words.txt
-        # Pickled sets have their order from a random seed; the rest holds times.
-        volatile='/(\.ninja_deps|\.ninja_log|build\.dat|coredata\.dat|(meson-log|testlog)\.(txt|json)|testlog\.junit\.xml|install\.dat|meson_test_setup\.dat)$'
+        volatile=$MESON_VOLATILE
         answer='LD_LIBRARY_PATH=$(dirname stage/usr/local/lib/*/libtally.so) stage/usr/local/bin/tally src/words.txt'
         wanted='4 src/words.txt'
         ;;
@@ -88,6 +91,21 @@ own_project() {
         volatile='^$'
         answer='node -p "require(\".\").faces().join()"'
         wanted='0,30,60,90,120,150,180,150,120,90,60,30'
+        ;;
+    gyp)
+        # What npm does with a native module that has no install script of its own: node-gyp, against the headers that
+        # are there.
+        export npm_config_offline=true npm_config_audit=false npm_config_fund=false npm_config_update_notifier=false
+        export npm_config_cache=$T/npm-cache npm_config_nodedir=/usr
+        # Debian has them elsewhere than others who package it.
+        [ -e /usr/include/node/common.gypi ] || npm_config_nodedir=/usr/include/nodejs
+        build='npm install --loglevel=error'
+        test='npm test'
+        remake='make -s -C build'
+        header=src/names.txt
+        volatile='^$'
+        answer='node -p "require(\".\").phase(15)"'
+        wanted=full
         ;;
     git | tools | editors | compilers)
         source=$REAL_HERE/../../examples/reckon

@@ -3,8 +3,10 @@
 # The checksums are those in Debian's signed .dsc files. Sourced by bash scripts beside it.
 REAL_HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 . "$REAL_HERE/own.sh"
-REAL_TARBALLS='lua zlib popt'
-REAL_PROJECTS="$REAL_TARBALLS cmake meson cargo python npm debian go git tools editors compilers forks"
+# Larger ones, for --long alone.
+REAL_LARGE='pcre2 expat jsoncpp'
+REAL_TARBALLS="lua zlib popt fribidi${REAL_ALL:+ $REAL_LARGE}"
+REAL_PROJECTS="$REAL_TARBALLS cmake meson cargo python npm gyp debian go git tools editors compilers forks"
 REAL_SRC=${REAL_SRC:-$REAL_HERE/../../target/real-src}
 
 # project NAME sets
@@ -54,6 +56,58 @@ project() {
         volatile='^\./config\.log$'
         answer='LD_LIBRARY_PATH=stage/usr/local/lib tests/test1 --arg2 foo'
         wanted='arg1: 0 arg2: foo'
+        ;;
+    fribidi)
+        # A library by Meson whose tables are made by programs of the build; its tests run shell scripts.
+        package=fribidi
+        tarball=fribidi_1.0.8.orig.tar.bz2
+        sha256=94c7b68d86ad2a9613b4dcffe7bbeb03523d63b5b37918bdf2e4ef34195c1e6c
+        build='meson setup -Ddocs=false build && ninja -C build'
+        test='meson test -C build && DESTDIR=$PWD/stage meson install -C build'
+        remake='ninja -C build'
+        header=lib/bidi-types.h
+        volatile=$MESON_VOLATILE
+        answer='printf "a \327\220\327\221 b\n" | build/bin/fribidi --nopad'
+        wanted=$(printf 'a \327\221\327\220 b')
+        ;;
+    pcre2)
+        # Autotools, libtool, and a test suite that runs for a minute.
+        package=pcre2
+        tarball=pcre2_10.42.orig.tar.gz
+        sha256=c33b418e3b936ee3153de2c61cc638e7e4fe3156022a5c77d0711bcbb9d64f1f
+        build='./configure --enable-jit && make -j2 && make DESTDIR="$PWD/stage" install'
+        test='make -j2 check'
+        remake='make -j2'
+        header=src/pcre2_ucp.h
+        volatile='^\./config\.log$'
+        answer='echo hello | stage/usr/local/bin/pcre2grep -o "l+"'
+        wanted=ll
+        ;;
+    expat)
+        # C by CMake and Ninja, with ctest.
+        package=expat
+        tarball=expat_2.5.0.orig.tar.gz
+        sha256=ab00ee05c7067fd10a35c5d2a4922ebba746ddd50ff83b79c828da17bbdf1757
+        build='cmake -G Ninja -S expat -B build -DCMAKE_BUILD_TYPE=Release -DEXPAT_BUILD_DOCS=OFF && ninja -C build'
+        test='ctest --test-dir build --output-on-failure && DESTDIR=$PWD/stage ninja -C build install'
+        remake='ninja -C build'
+        header=expat/lib/xmltok.h
+        volatile=$CMAKE_VOLATILE
+        answer='echo "<a><b></a>" | build/xmlwf/xmlwf'
+        wanted='STDIN:1:8: mismatched tag'
+        ;;
+    jsoncpp)
+        # C++ by CMake and Ninja; ctest runs programs in Python.
+        package=libjsoncpp
+        tarball=libjsoncpp_1.9.5.orig.tar.gz
+        sha256=f409856e5920c18d0c2fb85276e24ee607d2a09b5e7d5f0a371368903c275da2
+        build='cmake -G Ninja -S . -B build -DCMAKE_BUILD_TYPE=Release && ninja -C build'
+        test='ctest --test-dir build --output-on-failure && DESTDIR=$PWD/stage ninja -C build install'
+        remake='ninja -C build'
+        header=src/lib_json/json_tool.h
+        volatile=$CMAKE_VOLATILE
+        answer='build/bin/jsoncpp_test --test ValueTest/memberCount | tail -n 1'
+        wanted='Testing ValueTest/memberCount: OK'
         ;;
     *)
         echo "no such project: $1 (there are: $REAL_PROJECTS)" >&2

@@ -47,6 +47,15 @@ $exe" 'through env, nice and xargs'
     is "$(bash -c 'exec -a other bin/self')" "other $exe 0" 'with another argv[0]'
 }
 
+# Rights come with a program of the real directory alone.
+set_ids() {
+    cp bin/self bin/by_user && chmod 4755 bin/by_user
+    cp bin/self bin/by_group && chmod 2755 bin/by_group
+    native && return
+    is "$(bin/by_user 2>&1 >/dev/null)" 'vrift: by_user has the set-user-ID bit, which means nothing in a view' 'a set-user-ID program is named'
+    is "$(bin/by_group 2>&1 >/dev/null)" 'vrift: by_group has the set-group-ID bit, which means nothing in a view' 'and a set-group-ID program'
+}
+
 scripts() {
     is "$(tools/from_tree a 'b c')" 'script tools/from_tree 2 a b c' 'a script of the tree'
     printf '#!/bin/sh\necho $0; cat "${0%%/*}/beside"\n' >tools/script && chmod +x tools/script && echo beside >tools/beside
@@ -90,6 +99,7 @@ libraries() {
 
 checks() {
     programs
+    set_ids
     scripts
     libraries
     helper exec_calls "$VIEW"

@@ -7,12 +7,14 @@
 tree() {
     for n in read written replaced doomed; do echo "bytes of $n" >$n; done
     mkdir d && echo x >d/x
+    echo own >own && chmod 640 own && touch -d @1000000000 own && echo other >other && echo new >new
+    mkdir closed && chmod 710 closed
 }
 
 checks() { helper unlink_open; }
 
 after() {
-    gone_in_view_only read written doomed d
+    gone_in_view_only read written doomed d own new closed
     is "$(view_cat replaced)" newer 'the replacing file is there'
 }
 main

@@ -3,7 +3,7 @@
 # is 100,000 operations from one seed.
 prepare() {
     local seeds=5
-    [ ! "$long" ] || seeds=20
+    [ ! "$long" ] || seeds=20 limit_s=6000
     install_crate fsx 0.3.2
     command=(bash -c "$EACH_SEED" fsx "$SUITES/bin/fsx-0.3.2" "$here/fsx.toml" "$seeds")
     # Natively one seed shows that the program and its settings are right.

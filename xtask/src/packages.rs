@@ -52,6 +52,10 @@ const NEEDED_FILES: &[(&str, &str)] = &[
     ("/usr/lib/python3/dist-packages/setuptools", "python3-setuptools"),
     ("/usr/lib/python3/dist-packages/wheel", "python3-wheel"),
     ("/usr/include/node/node_api.h", "libnode-dev"),
+    ("/usr/lib/x86_64-linux-gnu/libjemalloc.so.2", "libjemalloc2"),
+    ("/usr/lib/x86_64-linux-gnu/libtcmalloc_minimal.so.4", "libtcmalloc-minimal4"),
+    ("/usr/lib/x86_64-linux-gnu/libeatmydata.so", "libeatmydata1"),
+    ("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1", "libfaketime"),
     ("/usr/lib/python3.11/test/test_os.py", "libpython3.11-testsuite"),
 ];
 

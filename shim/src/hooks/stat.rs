@@ -63,10 +63,12 @@ fn of_vnode(vnode: VnodeNo, stat: &libc::stat) -> Result<Attr, Errno> {
         }
         None => {
             // A staging file that lost its name still takes a mode; a sealed blob's own mode says nothing.
-            let permissions = match stat.st_mode & libc::S_IFMT {
-                libc::S_IFDIR => 0o755,
-                _ if stat.st_nlink == 0 || fds::is_unnamed(vnode) => stat.st_mode & 0o7777,
-                _ => 0o644,
+            let is_dir = stat.st_mode & libc::S_IFMT == libc::S_IFDIR;
+            let is_its_own = !is_dir && (stat.st_nlink == 0 || fds::is_unnamed(vnode));
+            let permissions = match is_dir {
+                true => 0o755,
+                false if is_its_own => stat.st_mode & 0o7777,
+                false => 0o644,
             };
             let mut attr = Attr {
                 vnode,
@@ -81,6 +83,9 @@ fn of_vnode(vnode: VnodeNo, stat: &libc::stat) -> Result<Attr, Errno> {
                 content: vrift_manifest::Content::Staged,
             };
             content::overlay(&mut attr, stat);
+            if !is_its_own {
+                content::as_removed(&mut attr);
+            }
             attr
         }
     })

@@ -41,6 +41,9 @@ static void files(void)
     FAILS(EMFILE, open("new", O_WRONLY | O_CREAT, 0644), "O_CREAT");
     FAILS(ENOENT, access("new", F_OK), "nothing was made");
     FAILS(EMFILE, dup(fds[0]), "dup");
+    OK(!opendir("d") && errno == EMFILE, "opendir");
+    struct dirent **list;
+    FAILS(EMFILE, scandir("d", &list, NULL, NULL), "scandir");
     OK(stat("file", &s) == 0 && fstat(fds[n - 1], &s) == 0 && access("d", F_OK) == 0, "stat, fstat, access");
     OK(mkdir("second", 0755) == 0 && rename("second", "third") == 0 && rmdir("third") == 0, "mkdir, rename, rmdir");
     OK(chmod("file", 0600) == 0 && symlink("a", "b") == 0 && unlink("b") == 0, "chmod, symlink, unlink");

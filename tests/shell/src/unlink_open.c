@@ -65,6 +65,22 @@ int main(void)
     OK(!strcmp(text(fd), "bytes of replaced\n") && of(fd).st_nlink == 0, "a replaced file is still read, nlink 0");
     OK(!strcmp(text(open("replaced", O_RDONLY)), "newer"), "its name has the new bytes");
 
+    fd = open("own", O_RDONLY);
+    before = of(fd);
+    MUST(unlink("own") == 0);
+    struct stat after = of(fd);
+    OK(after.st_mode == before.st_mode && (after.st_mode & 07777) == 0640, "a removed file keeps its mode");
+    OK(after.st_uid == before.st_uid && after.st_gid == before.st_gid, "its owner");
+    OK(after.st_mtim.tv_sec == 1000000000 && after.st_atim.tv_sec == before.st_atim.tv_sec, "and its times");
+    OK(after.st_ctim.tv_sec > 1000000000, "but for that of the change");
+    MUST(chmod("other", 0604) == 0);
+    fd = open("other", O_RDONLY);
+    MUST(rename("new", "other") == 0);
+    OK((of(fd).st_mode & 07777) == 0604, "so does a replaced one");
+    fd = open("closed", O_RDONLY | O_DIRECTORY);
+    MUST(rmdir("closed") == 0);
+    OK((of(fd).st_mode & 07777) == 0710, "and a removed directory");
+
     fd = open("d", O_RDONLY | O_DIRECTORY);
     MUST(unlink("d/x") == 0 && rmdir("d") == 0);
     OK(of(fd).st_nlink == 0, "a removed directory has nlink 0");

@@ -15,6 +15,8 @@ const SHIM: [&str; 2] = ["-p", "vrift-shim"];
 
 /// Several times what the slowest stage of tests takes on two cores, its compilation included.
 const STAGE_LIMIT_S: u32 = 900;
+/// The same with --long: fsx alone has 20 seeds of 100,000 operations.
+const LONG_STAGE_LIMIT_S: u32 = 4 * 3600;
 
 pub fn all(long: bool) -> Vec<Stage> {
     let mut stages: Vec<Stage> = vec![
@@ -30,7 +32,7 @@ pub fn all(long: bool) -> Vec<Stage> {
         ("tests/shell", Box::new(|| shell_tests(&[]))),
         ("tests/sequences", Box::new(move || sequences(long))),
         ("tests/kills", Box::new(move || kills(long))),
-        ("tests/real", Box::new(real_tests)),
+        ("tests/real", Box::new(move || real_tests(long))),
         ("tests/suites", Box::new(move || foreign_suites(long))),
         ("demo", Box::new(|| passed(demo::run()))),
     ];
@@ -138,10 +140,11 @@ pub fn fuzz(seconds: u64, seed: u64) -> Result<()> {
     process::check(process::cargo(&args).args([seconds.to_string(), seed.to_string()]))
 }
 
-fn real_tests() -> Result<Tally> {
+fn real_tests(long: bool) -> Result<Tally> {
     let mut command = process::program(workspace::root().join("tests/real/run"));
+    command.args(long.then_some("--long"));
     command.env("VRIFT_BIN_DIR", workspace::release()).env("REAL_SRC", bench::real_sources());
-    watched(&command, tally::of_script)
+    watched_for(&command, if long { LONG_STAGE_LIMIT_S } else { STAGE_LIMIT_S }, tally::of_script)
 }
 
 fn browser() -> Result<Tally> {
@@ -154,12 +157,16 @@ fn browser() -> Result<Tally> {
 fn foreign_suites(long: bool) -> Result<Tally> {
     let mut command = process::program(workspace::root().join("tests/suites/run"));
     command.args(long.then_some("--long")).env("VRIFT_BIN_DIR", workspace::release());
-    watched(&command, tally::of_script)
+    watched_for(&command, if long { LONG_STAGE_LIMIT_S } else { STAGE_LIMIT_S }, tally::of_script)
 }
 
 fn watched(command: &Command, counts: fn(&str) -> Option<Tally>) -> Result<Tally> {
+    watched_for(command, STAGE_LIMIT_S, counts)
+}
+
+fn watched_for(command: &Command, limit_s: u32, counts: fn(&str) -> Option<Tally>) -> Result<Tally> {
     let mut sum = Tally::default();
-    let succeeded = process::watch(&mut process::limited(command, STAGE_LIMIT_S), |line| {
+    let succeeded = process::watch(&mut process::limited(command, limit_s), |line| {
         if let Some(tally) = counts(line) {
             sum.add(tally);
         }
