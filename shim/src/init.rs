@@ -103,6 +103,10 @@ pub fn ensure() {
 
 #[cold]
 fn start(envp: *const *const c_char) {
+    // Run-time libraries of sanitizers call hooks before the C library is set up: they are in no view yet.
+    if envp.is_null() {
+        return;
+    }
     if STATE.compare_exchange(UNSET, BUSY, Ordering::Acquire, Ordering::Relaxed).is_err() {
         // Ready, or this thread is inside start-up already: no hook is called from there.
         return;

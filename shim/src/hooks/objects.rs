@@ -108,25 +108,37 @@ type Visit = Option<unsafe extern "C" fn(*mut dl_phdr_info, usize, *mut c_void) 
 struct Visitor {
     visit: unsafe extern "C" fn(*mut dl_phdr_info, usize, *mut c_void) -> c_int,
     data: *mut c_void,
+    /// What the loader says of this library.
+    own: Option<dl_phdr_info>,
 }
 
 unsafe extern "C" fn visit(info: *mut dl_phdr_info, size: usize, data: *mut c_void) -> c_int {
     // SAFETY: the loader gives a whole struct, which is its own copy, and `data` is the Visitor below.
     unsafe {
+        let visitor = &mut *data.cast::<Visitor>();
+        if size >= size_of::<dl_phdr_info>() && bytes_of((*info).dlpi_name).is_some_and(init::is_own) {
+            visitor.own = Some(*info);
+            return 0;
+        }
         (*info).dlpi_name = in_view_terms((*info).dlpi_name);
-        let visitor = &*data.cast::<Visitor>();
         (visitor.visit)(info, size, visitor.data)
     }
 }
 
 hook! {
+    /// This library comes last: the run-time library of -fsanitize=address does not go on unless it is the first one.
     fn dl_iterate_phdr(callback: Visit, data: *mut c_void) -> c_int {
         let (Some(visitor), true) = (callback, init::in_view()) else {
             return real!(dl_iterate_phdr(callback: Visit, data: *mut c_void) -> c_int);
         };
-        let mut visitor = Visitor { visit: visitor, data };
+        let mut visitor = Visitor { visit: visitor, data, own: None };
         let callback: Visit = Some(visit);
         let data: *mut c_void = (&raw mut visitor).cast();
-        real!(dl_iterate_phdr(callback: Visit, data: *mut c_void) -> c_int)
+        let stopped = real!(dl_iterate_phdr(callback: Visit, data: *mut c_void) -> c_int);
+        match visitor.own.as_mut() {
+            // SAFETY: the caller's function, with what the loader gave.
+            Some(own) if stopped == 0 => unsafe { (visitor.visit)(own, size_of::<dl_phdr_info>(), visitor.data) },
+            _ => stopped,
+        }
     }
 }
