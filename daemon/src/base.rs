@@ -3,6 +3,7 @@
 
 use crate::codec::{Decoder, Encoder, Malformed};
 use crate::record::Change;
+use nix::sys::stat::FileStat;
 use std::cmp::Ordering;
 use vrift_manifest::{Content, VnodeNo};
 use vrift_protocol::admin::Problem;
@@ -73,6 +74,25 @@ impl Row {
     /// Whether both hold the same type, permissions and bytes.
     pub fn same_content(&self, other: &Row) -> bool {
         self.mode == other.mode && self.held == other.held
+    }
+}
+
+/// What a walk has found at a path.
+pub fn row_of(path: Vec<u8>, stat: &FileStat, held: Held) -> Row {
+    Row {
+        path,
+        mode: stat.st_mode,
+        nlink: u32::try_from(stat.st_nlink).unwrap_or(u32::MAX),
+        uid: stat.st_uid,
+        gid: stat.st_gid,
+        size: stat.st_size.cast_unsigned(),
+        mtime_ns: stat.st_mtime * 1_000_000_000 + stat.st_mtime_nsec,
+        ctime_ns: stat.st_ctime * 1_000_000_000 + stat.st_ctime_nsec,
+        ino: stat.st_ino,
+        dev: stat.st_dev,
+        held,
+        blocks: stat.st_blocks.cast_unsigned(),
+        xattrs: Vec::new(),
     }
 }
 

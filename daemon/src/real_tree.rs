@@ -1,12 +1,12 @@
 //! Writing below one real directory: every component is opened without following symlinks, so that nothing
 //! outside it can be reached, and every file appears under its name complete.
 
-use crate::base::{Held, Row};
+use crate::base::{Held, Row, row_of};
 use crate::clock::timespec;
 use crate::daemon::{Daemon, cas_errno};
 use crate::namespace::errno_of;
 use crate::tree::Node;
-use crate::walk::{os, row_of};
+use crate::walk::os;
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open, openat, readlinkat, renameat};

@@ -1,6 +1,6 @@
 //! Reading a real directory: stat of everything, and the bytes of what is not known yet. Writes nothing.
 
-use crate::base::{Base, Held, Row, path_order};
+use crate::base::{Base, Held, Row, path_order, row_of};
 use crate::clock::system_now_ns;
 use crate::daemon::Daemon;
 use crate::ignored::{self, RuleFiles, Rules, Verdict};
@@ -476,24 +476,6 @@ fn open_dir(at: Option<&OwnedFd>, name: &CStr) -> Result<OwnedFd, Errno> {
 /// Never waits for a writer, should the file have become a fifo.
 fn open_file(at: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
     open_quietly(Some(at), name, OFlag::O_NONBLOCK)
-}
-
-pub fn row_of(path: Vec<u8>, stat: &FileStat, held: Held) -> Row {
-    Row {
-        path,
-        mode: stat.st_mode,
-        nlink: u32::try_from(stat.st_nlink).unwrap_or(u32::MAX),
-        uid: stat.st_uid,
-        gid: stat.st_gid,
-        size: stat.st_size.cast_unsigned(),
-        mtime_ns: stat.st_mtime * 1_000_000_000 + stat.st_mtime_nsec,
-        ctime_ns: stat.st_ctime * 1_000_000_000 + stat.st_ctime_nsec,
-        ino: stat.st_ino,
-        dev: stat.st_dev,
-        held,
-        blocks: stat.st_blocks.cast_unsigned(),
-        xattrs: Vec::new(),
-    }
 }
 
 /// Name of a path as the system calls take it.
