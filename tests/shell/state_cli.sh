@@ -33,6 +33,7 @@ outside() {
     check 'as JSON' sh -c '"$1" state ls --json /state/app/f | grep -q "\"bytes\": 1048576"' sh "$VRIFT"
     exits 1 'a key that is not there' state get /state/app/none 2>/dev/null
     exits 1 'deleting keys of which one is not there' state del /state/app/file /state/app/none 2>/dev/null
+    exits 1 'deleting one that is not there' state del /state/app/none 2>/dev/null
     check 'deletes none' state get /state/app/file >/dev/null
     exits 0 'deleting several' state del --sync /state/app/file /state/app/long
     is "$(state ls /state/app/)" /state/app/empty 'they are gone'

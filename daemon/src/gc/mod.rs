@@ -294,4 +294,23 @@ mod tests {
         assert_eq!(high_water(0, 1 << 30), 1 << 30);
         assert_eq!(high_water(2 << 30, 1 << 30), (2 << 30) + (1 << 26));
     }
+
+    #[test]
+    fn a_collection_waits_for_older_holds_and_for_no_newer_ones() {
+        let collector = Collector::default();
+        let older = collector.hold();
+        assert!(!collector.wait_for_older(Duration::ZERO), "an older one is there");
+        std::thread::scope(|scope| {
+            let generation = collector.lock().generation;
+            let waits = scope.spawn(|| collector.wait_for_older(Duration::from_secs(60)));
+            while collector.lock().generation == generation {
+                std::thread::yield_now();
+            }
+            let newer = collector.hold();
+            drop(older);
+            assert!(waits.join().unwrap());
+            drop(newer);
+        });
+        assert!(collector.wait_for_older(Duration::ZERO), "there are none");
+    }
 }
