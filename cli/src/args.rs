@@ -58,6 +58,7 @@ pub enum Command {
     Key(key::Key),
     Audit(audit::Audit),
     Time(time::Time),
+    Boot(boot::Boot),
     Gc(gc::Gc),
     Fsck(fsck::Fsck),
     Scrub(fsck::Scrub),

@@ -3,7 +3,7 @@
 mod common;
 use common::{Vrift, stdout};
 
-const COMMANDS: [&str; 31] = [
+const COMMANDS: [&str; 32] = [
     "ingest",
     "run",
     "env",
@@ -28,6 +28,7 @@ const COMMANDS: [&str; 31] = [
     "key",
     "audit",
     "time",
+    "boot",
     "gc",
     "fsck",
     "scrub",

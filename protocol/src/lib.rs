@@ -22,6 +22,8 @@ pub mod admin;
 #[cfg(feature = "std")]
 pub mod audit;
 #[cfg(feature = "std")]
+pub mod boot;
+#[cfg(feature = "std")]
 pub mod client;
 #[cfg(feature = "std")]
 pub mod history;

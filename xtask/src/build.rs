@@ -29,6 +29,8 @@ pub fn release() -> Result<()> {
         "vrift-keystored",
         "-p",
         "vrift-timed",
+        "-p",
+        "vrift-updated",
     ]))?;
     let dir = workspace::release();
     for name in workspace::PROGRAMS.into_iter().chain(workspace::SERVICES).chain([workspace::SHIM]) {

@@ -8,16 +8,17 @@ use crate::text::{escape, path_text};
 use clap::Args;
 use vrift_protocol::admin::{AdminReply, AdminRequest, Side};
 
+/// Stands for the tree that `vrift boot` has in use.
+const ACTIVE: &str = "boot:active";
+
 /// Makes a new workspace with the tree of another, build outputs and times included, seen at the same path
 #[derive(Args, Debug)]
 pub struct Fork {
-    /// The workspace that it starts from
-    #[arg(value_name = "W")]
-    pub origin: String,
-    /// The name of the new one
-    #[arg(value_name = "NEW")]
-    pub name: String,
-    /// Start from this snapshot of W (its number or the first digits of its root) instead of what W is now
+    /// The workspace that it starts from, and the name of the new one; with --from boot:active the new one alone
+    #[arg(value_names = ["W", "NEW"], num_args = 1..=2, required = true)]
+    pub names: Vec<String>,
+    /// Start from this snapshot of W (its number or the first digits of its root) instead of what W is now;
+    /// boot:active: from the tree that vrift boot has in use
     #[arg(long, value_name = "SNAP")]
     pub from: Option<String>,
     /// Print the result as JSON
@@ -35,8 +36,9 @@ pub struct Rm {
 impl Fork {
     pub fn run(self, quiet: bool) -> Result<u8> {
         let mut session = Session::open(quiet)?;
-        let chosen = Chosen::find(&mut session, &Which { workspace: Some(self.origin) })?;
-        let request = AdminRequest::Fork { target: chosen.target(), snapshot: self.from, name: self.name };
+        let (origin, name, snapshot) = origin(&mut session, self.names, self.from)?;
+        let chosen = Chosen::find(&mut session, &Which { workspace: Some(origin) })?;
+        let request = AdminRequest::Fork { target: chosen.target(), snapshot, name };
         // Asked twice it would find its own work in the way.
         let (AdminReply::Workspaces(rows), _) = session.once(&request, &mut |_| {})? else {
             return Err(CliError::Unexpected { request: "Fork" });
@@ -53,6 +55,27 @@ impl Fork {
         out.finish()?;
         Ok(0)
     }
+}
+
+/// The workspace to start from, the new name, the snapshot.
+fn origin(
+    session: &mut Session,
+    mut names: Vec<String>,
+    from: Option<String>,
+) -> Result<(String, String, Option<String>)> {
+    let usage = |what: String| CliError::Usage { what, hint: "usage: vrift fork W NEW [--from SNAP]".into() };
+    let name = names.pop().unwrap_or_default();
+    let origin = names.pop();
+    if from.as_deref() != Some(ACTIVE) {
+        let origin = origin.ok_or_else(|| usage("the name of the new workspace is missing".into()))?;
+        return Ok((origin, name, from));
+    }
+    let tree = super::boot::in_use(session)?;
+    if origin.is_some_and(|origin| origin != tree.workspace) {
+        let workspace = escape(tree.workspace.as_bytes());
+        return Err(usage(format!("the tree in use is one of {workspace}: leave W out, or name that")));
+    }
+    Ok((tree.workspace, name, Some(tree.root)))
 }
 
 impl Rm {

@@ -161,7 +161,8 @@ fn read_signature(path: &Path) -> Result<Signature> {
     }
 }
 
-fn statement(snapshot: &SnapshotInfo) -> Snapshot {
+/// What is signed of a snapshot.
+pub fn statement(snapshot: &SnapshotInfo) -> Snapshot {
     Snapshot {
         workspace: snapshot.workspace.clone(),
         number: snapshot.number,

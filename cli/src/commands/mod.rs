@@ -1,6 +1,7 @@
 //! One file per command. Each returns its exit code or an error that has one.
 
 pub mod audit;
+pub mod boot;
 pub mod cat;
 pub mod changes;
 pub mod completions;
@@ -55,6 +56,7 @@ pub fn run(cli: Cli) -> Result<u8> {
         Some(Command::State(args)) => args.run(quiet),
         Some(Command::Key(args)) => args.run(quiet),
         Some(Command::Time(args)) => args.run(quiet),
+        Some(Command::Boot(args)) => args.run(quiet),
         Some(Command::Audit(args)) => args.run(quiet),
         Some(Command::Tree(args)) => args.run(quiet),
         Some(Command::Export(args)) => args.run(quiet),
