@@ -63,6 +63,7 @@ pub enum Command {
     Fsck(fsck::Fsck),
     Scrub(fsck::Scrub),
     Daemon(daemon::Daemon),
+    Config(config::Config),
     Doctor(doctor::Doctor),
     Completions(completions::Completions),
     Man(man::Man),

@@ -16,9 +16,27 @@ pub fn shell_quote(value: &OsStr) -> Vec<u8> {
     quoted
 }
 
+/// `'value'` for fish(1): between single quotes a backslash stands before a quote or a backslash.
+pub fn fish_quote(value: &OsStr) -> Vec<u8> {
+    let mut quoted = vec![b'\''];
+    for byte in value.as_bytes() {
+        if matches!(byte, b'\'' | b'\\') {
+            quoted.push(b'\\');
+        }
+        quoted.push(*byte);
+    }
+    quoted.push(b'\'');
+    quoted
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fish_reads_back_what_was_quoted_for_it() {
+        assert_eq!(fish_quote(OsStr::new(r"it's a \n")), br"'it\'s a \\n'");
+    }
     use std::process::Command;
 
     #[test]

@@ -33,6 +33,7 @@ const COMMANDS: [&str; 32] = [
     "fsck",
     "scrub",
     "daemon",
+    "config",
     "doctor",
     "completions",
     "man",

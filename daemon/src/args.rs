@@ -17,10 +17,13 @@ pub struct Args {
     pub fsck: bool,
     /// With `fsck`: mend what can be mended.
     pub repair: bool,
+    /// Print what is configured and end.
+    pub show_config: bool,
     pub help: bool,
 }
 
-pub const USAGE: &str = "usage: vriftd [--home DIR] [--foreground] [--ready-fd N] [--fsck [--repair]]
+pub const USAGE: &str =
+    "usage: vriftd [--home DIR] [--foreground] [--ready-fd N] [--fsck [--repair]] [--show-config]
 The daemon behind `vrift`; it is started when needed, `vrift daemon start` starts it by hand.";
 
 impl Args {
@@ -35,6 +38,7 @@ impl Args {
                 Some("--foreground") => parsed.foreground = true,
                 Some("--fsck") => parsed.fsck = true,
                 Some("--repair") => parsed.repair = true,
+                Some("--show-config") => parsed.show_config = true,
                 Some("--serve") => parsed.serve = true,
                 Some("--ready-fd") => {
                     let value = args.next().ok_or("--ready-fd needs a number")?;

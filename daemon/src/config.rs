@@ -1,10 +1,11 @@
 //! `config.toml` in the state folder: what the user decides about the store. Read when the daemon starts.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
+use vrift_protocol::settings::Setting;
 
 /// Name in the state folder. No file: the defaults.
 pub const CONFIG_FILE: &str = "config.toml";
@@ -72,7 +73,73 @@ pub fn read(home: &Path) -> Result<Config> {
     parse(&text).with_context(|| format!("{} is not right", path.display()))
 }
 
+/// A key, what it is and in which range.
+const KEYS: &[(&str, &str)] = &[
+    ("store.compression", "zstd's level for content that is stored from now on, 1 to 19; 0: not compressed"),
+    ("store.max_size_bytes", "store and cache are collected down to this by themselves; 0: no bound"),
+    ("ingest.gitignore", "what git ignores in a git work tree is left out when a directory is taken in"),
+];
+
+fn value_of(config: &Config, name: &str) -> String {
+    match name {
+        "store.compression" => config.store.compression.to_string(),
+        "store.max_size_bytes" => config.store.max_size_bytes.to_string(),
+        "ingest.gitignore" => config.ingest.gitignore.to_string(),
+        _ => String::new(),
+    }
+}
+
+/// Every key with its value and where that comes from.
+///
+/// # Errors
+/// As [`read`].
+pub fn settings(home: &Path) -> Result<Vec<Setting>> {
+    let config = read(home)?;
+    let path = home.join(CONFIG_FILE);
+    let said: toml::Table = match fs::read_to_string(&path) {
+        Ok(text) => toml::from_str(&text)?,
+        Err(_) => toml::Table::new(),
+    };
+    let is_said = |name: &str| {
+        let (section, key) = name.split_once('.').unwrap_or((name, ""));
+        said.get(section).and_then(toml::Value::as_table).is_some_and(|table| table.contains_key(key))
+    };
+    let row = |(name, what): &(&str, &str)| Setting {
+        name: (*name).into(),
+        value: value_of(&config, name),
+        default: value_of(&Config::default(), name),
+        origin: if is_said(name) { path.display().to_string() } else { "default".into() },
+        what: (*what).into(),
+    };
+    Ok(KEYS.iter().map(row).collect())
+}
+
+/// Names the first key that there is not, and the one that is most like it.
+fn check_keys(said: &toml::Table) -> Result<()> {
+    let sections = || KEYS.iter().filter_map(|(name, _)| name.split_once('.')).map(|(section, _)| section);
+    let mut wrong = None;
+    for (section, value) in said {
+        match value.as_table() {
+            Some(table) if sections().any(|known| known == section) => {
+                let names = table.keys().map(|key| format!("{section}.{key}"));
+                wrong = wrong.or(names.into_iter().find(|name| !KEYS.iter().any(|(known, _)| known == name)));
+            }
+            _ => wrong = wrong.or(Some(section.clone())),
+        }
+    }
+    let Some(wrong) = wrong else { return Ok(()) };
+    let all = KEYS.iter().map(|(name, _)| *name).chain(sections());
+    let near = all.map(|known| (strsim::damerau_levenshtein(known, &wrong), known)).min();
+    match near {
+        Some((distance, known)) if distance <= wrong.len() / 2 => {
+            bail!("{wrong} is not known; did you mean {known}?")
+        }
+        _ => bail!("{wrong} is not known; vrift config show lists what is"),
+    }
+}
+
 fn parse(text: &str) -> Result<Config> {
+    check_keys(&toml::from_str(text)?)?;
     let config: Config = toml::from_str(text)?;
     let level = config.store.compression;
     ensure!((0..=LEVEL_MAX).contains(&level), "store.compression is {level}, not 0 to {LEVEL_MAX}");
@@ -84,6 +151,26 @@ fn parse(text: &str) -> Result<Config> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_that_is_nearly_right_is_suggested() {
+        for (wrong, right) in [
+            ("[store]\ncompresion = 3\n", "store.compresion is not known; did you mean store.compression?"),
+            ("[stores]\n", "stores is not known; did you mean store?"),
+            (
+                "[ingest]\ngit-ignore = true\n",
+                "ingest.git-ignore is not known; did you mean ingest.gitignore?",
+            ),
+            ("colour = 1\n", "colour is not known; vrift config show lists what is"),
+        ] {
+            assert_eq!(parse(wrong).unwrap_err().to_string(), right);
+        }
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(CONFIG_FILE), "[store]\ncompression = 3\n").unwrap();
+        let settings = settings(dir.path()).unwrap();
+        let found: Vec<_> = settings.iter().map(|it| (&it.value[..], it.origin == "default")).collect();
+        assert_eq!(found, [("3", false), ("0", true), ("true", true)]);
+    }
 
     #[test]
     fn what_is_not_said_is_the_default_and_what_is_not_known_is_refused() {

@@ -112,6 +112,10 @@ fn run(args: &Args) -> Result<i32> {
         None => vrift_protocol::locate::home_dir().context("cannot tell where the state folder is")?,
     };
     sys::share_one_heap();
+    if args.show_config {
+        println!("{}", serde_json::to_string(&config::settings(&home)?)?);
+        return Ok(0);
+    }
     if args.fsck {
         return Ok(if fsck::run(&home, args.repair)? { 0 } else { names::EXIT_SERVED });
     }

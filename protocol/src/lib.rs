@@ -36,6 +36,8 @@ pub mod pipeline;
 #[cfg(feature = "std")]
 pub mod service;
 #[cfg(feature = "std")]
+pub mod settings;
+#[cfg(feature = "std")]
 pub mod state;
 #[cfg(feature = "std")]
 mod sys;

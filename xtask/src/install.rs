@@ -18,10 +18,36 @@ pub fn run(prefix: &Path) -> Result<()> {
         place(&from.join(name), &prefix.join("lib/vrift"), 0o755)?;
     }
     place(&from.join(workspace::SHIM), &prefix.join("lib/vrift"), 0o644)?;
+    described(prefix)?;
     let version = process::output(process::program(prefix.join("bin/vrift")).arg("--version"))?;
     println!("installed and started: {}", version.trim());
     Ok(())
 }
+
+/// Manual pages and completions, as the installed program has them.
+fn described(prefix: &Path) -> Result<()> {
+    let program = prefix.join("bin/vrift");
+    let pages = prefix.join("share/man/man1");
+    fs::create_dir_all(&pages).with_context(|| format!("cannot make {}", pages.display()))?;
+    process::check(process::program(&program).args(["man", "--to"]).arg(&pages))?;
+    for (shell, file) in COMPLETIONS {
+        let script = process::output(process::program(&program).args(["completions", shell]))?;
+        let to = prefix.join(file);
+        let folder = to.parent().context("a file without a folder")?;
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        fs::write(&to, script).with_context(|| format!("cannot write {}", to.display()))?;
+        println!("{}", to.display());
+    }
+    println!("{}", pages.display());
+    Ok(())
+}
+
+/// Where bash-completion, zsh and fish look below a prefix.
+const COMPLETIONS: [(&str, &str); 3] = [
+    ("bash", "share/bash-completion/completions/vrift"),
+    ("zsh", "share/zsh/site-functions/_vrift"),
+    ("fish", "share/fish/vendor_completions.d/vrift.fish"),
+];
 
 /// By rename, so that programs which have the old file mapped keep it.
 fn place(from: &Path, folder: &Path, mode: u32) -> Result<()> {

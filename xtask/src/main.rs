@@ -63,7 +63,7 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
-    /// Install bin/vrift, bin/vriftd and lib/vrift/libvrift_shim.so
+    /// Install bin/vrift, bin/vriftd, lib/vrift/libvrift_shim.so, manual pages and completions
     Install {
         #[arg(long, value_name = "DIR")]
         prefix: PathBuf,

@@ -25,6 +25,8 @@ const NEEDED: &[(&str, &str)] = &[
     ("musl-gcc", "musl-tools"),
     ("setcap", "libcap2-bin"),
     ("valgrind", "valgrind"),
+    ("zsh", "zsh"),
+    ("fish", "fish"),
     // tests/real
     ("g++", "g++"),
     ("cmake", "cmake"),

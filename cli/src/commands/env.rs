@@ -3,13 +3,13 @@
 use super::output::Output;
 use super::run::enter;
 use crate::error::Result;
-use crate::quote::shell_quote;
+use crate::quote::{fish_quote, shell_quote};
 use crate::session::Session;
 use crate::target::{Place, Which};
 use crate::view_env;
 use clap::Args;
 
-/// Prints export lines for a shell: eval "$(vrift env)"; make
+/// Prints export lines for a shell: eval "$(vrift env)"; make. In fish: vrift env --fish | source
 ///
 /// Everything that this shell starts from then on is in the view. The shell itself is not: its own redirections
 /// and built-in commands still see the real directory. `vrift shell` starts one that is.
@@ -19,6 +19,9 @@ pub struct Env {
     pub which: Which,
     #[command(flatten)]
     pub place: Place,
+    /// For fish; bash, zsh and other shells read the lines as they are
+    #[arg(long)]
+    pub fish: bool,
 }
 
 impl Env {
@@ -27,10 +30,11 @@ impl Env {
         let (view, _) = enter(&mut session, &self.which, &self.place, false, quiet)?;
         let mut out = Output::new();
         for (name, value) in view_env::variables(&view, &session.places)? {
-            out.bytes(b"export ")?;
+            let value = if self.fish { fish_quote(&value) } else { shell_quote(&value) };
+            out.bytes(if self.fish { b"set -gx " } else { b"export " })?;
             out.bytes(name.as_bytes())?;
-            out.bytes(b"=")?;
-            out.bytes(&shell_quote(&value))?;
+            out.bytes(if self.fish { b" " } else { b"=" })?;
+            out.bytes(&value)?;
             out.bytes(b"\n")?;
         }
         out.finish()?;

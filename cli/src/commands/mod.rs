@@ -5,6 +5,7 @@ pub mod boot;
 pub mod cat;
 pub mod changes;
 pub mod completions;
+pub mod config;
 pub mod daemon;
 pub mod diff;
 pub mod doctor;
@@ -70,6 +71,7 @@ pub fn run(cli: Cli) -> Result<u8> {
         Some(Command::Scrub(args)) => args.run(quiet),
         Some(Command::Gc(args)) => args.run(quiet),
         Some(Command::Daemon(args)) => args.run(quiet),
+        Some(Command::Config(args)) => args.run(),
         Some(Command::Doctor(args)) => args.run(quiet),
         Some(Command::Completions(args)) => args.run(),
         Some(Command::Man(args)) => args.run(),

@@ -19,11 +19,31 @@ if [ -r ~/.bashrc ]; then . ~/.bashrc; fi
 PS1=\"(vrift \\$VRIFT_WORKSPACE) $PS1\"
 ";
 
+/// zsh reads this folder's files in the place of $ZDOTDIR's, and these read those.
+const ZSH_DIR: &str = "zsh";
+const ZSH_ENV: &str = "\
+ZDOTDIR=\"$VRIFT_ZDOTDIR\"
+[ -r \"$ZDOTDIR/.zshenv\" ] && . \"$ZDOTDIR/.zshenv\"
+VRIFT_ZDOTDIR=\"$ZDOTDIR\"
+ZDOTDIR=\"$VRIFT_ZSH_FILES\"
+";
+const ZSH_RC: &str = "\
+ZDOTDIR=\"$VRIFT_ZDOTDIR\"
+unset VRIFT_ZDOTDIR VRIFT_ZSH_FILES
+[ -r \"$ZDOTDIR/.zshrc\" ] && . \"$ZDOTDIR/.zshrc\"
+PROMPT=\"(vrift ${VRIFT_WORKSPACE//\\%/%%}) $PROMPT\"
+";
+/// Run by fish after its own start-up files.
+const FISH_INIT: &str = "\
+functions -q fish_prompt; or function fish_prompt; end
+functions -c fish_prompt __vrift_fish_prompt
+function fish_prompt; printf '(vrift %s) ' $VRIFT_WORKSPACE; __vrift_fish_prompt; end
+";
+
 /// Starts an interactive shell ($SHELL) in the view
 ///
-/// The prompt begins with (vrift W) in bash, which reads ~/.bashrc as usual, and in shells that take PS1 from the
-/// environment (dash, ksh). Others, zsh and fish among them, can show $VRIFT_WORKSPACE in their own prompt. No
-/// file of yours is changed.
+/// The prompt begins with (vrift W) in bash, zsh and fish, which read your own files as usual, and in shells that take
+/// PS1 from the environment (dash, ksh). No file of yours is changed.
 #[derive(Args, Debug)]
 pub struct Shell {
     #[command(flatten)]
@@ -42,21 +62,41 @@ impl Shell {
         let name = Path::new(&shell).file_name().unwrap_or_default().to_owned();
         let prompt = format!("(vrift {}) $ ", view.workspace);
         let mut command = vec![shell];
-        if name == "bash" {
-            command.extend([OsString::from("--rcfile"), bash_rc(&view.runtime.to_path_buf())?.into()]);
+        let runtime = view.runtime.to_path_buf();
+        let mut variables = vec![("PS1", OsString::from(prompt))];
+        match name.to_str() {
+            Some("bash") => {
+                let rc = start_file(&runtime, BASH_RC_FILE, BASH_RC)?;
+                command.extend([OsString::from("--rcfile"), rc.into()]);
+            }
+            Some("zsh") => {
+                start_file(&runtime.join(ZSH_DIR), ".zshenv", ZSH_ENV)?;
+                start_file(&runtime.join(ZSH_DIR), ".zshrc", ZSH_RC)?;
+                let own = env::var_os("ZDOTDIR").filter(|dir| !dir.is_empty());
+                variables = vec![
+                    ("VRIFT_ZDOTDIR", own.or_else(|| env::var_os("HOME")).unwrap_or_default()),
+                    ("VRIFT_ZSH_FILES", runtime.join(ZSH_DIR).into()),
+                    ("ZDOTDIR", runtime.join(ZSH_DIR).into()),
+                ];
+            }
+            Some("fish") => {
+                variables.clear();
+                command.extend([OsString::from("--init-command"), FISH_INIT.into()]);
+            }
+            _ => {}
         }
         command.push("-i".into());
         let times = RunTimes::of(&mut session, &view.workspace)?;
-        InView { session, view, cwd, quiet, started, strict: None, times }
-            .run(&command, &[("PS1", prompt.into())])
+        InView { session, view, cwd, quiet, started, strict: None, times }.run(&command, &variables)
     }
 }
 
-fn bash_rc(runtime: &Path) -> Result<PathBuf> {
-    let path = runtime.join(BASH_RC_FILE);
+fn start_file(dir: &Path, name: &str, text: &str) -> Result<PathBuf> {
+    let path = dir.join(name);
     // Its text never changes: one that is there is right, and another shell may be reading it.
-    if !fs::read(&path).is_ok_and(|text| text == BASH_RC.as_bytes()) {
-        fs::write(&path, BASH_RC).map_err(|source| CliError::Runtime { path: path.clone(), source })?;
+    if !fs::read(&path).is_ok_and(|found| found == text.as_bytes()) {
+        let failed = |source| CliError::Runtime { path: path.clone(), source };
+        fs::create_dir_all(dir).and_then(|()| fs::write(&path, text)).map_err(failed)?;
     }
     Ok(path)
 }
