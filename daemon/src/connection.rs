@@ -50,6 +50,8 @@ pub struct Connection {
     pub worktree: AtomicU32,
     /// Requests for the key-value space, in the order in which they came.
     pub state: crate::state::Inbox,
+    /// Of a client that makes many requests.
+    page: Mutex<Option<Arc<crate::slots::Page>>>,
     closed: AtomicBool,
     queue: Mutex<VecDeque<Frame>>,
     drained: Condvar,
@@ -78,6 +80,7 @@ impl Connection {
             run: Mutex::new(None),
             worktree: AtomicU32::new(0),
             state: crate::state::Inbox::default(),
+            page: Mutex::default(),
             closed: AtomicBool::new(false),
             queue: Mutex::default(),
             drained: Condvar::new(),
@@ -164,14 +167,22 @@ impl Connection {
 
     /// Ends the connection; the event loop finds it hung up and forgets it.
     pub fn close(&self) {
-        self.closed.store(true, Ordering::Relaxed);
+        self.closed.store(true, Ordering::SeqCst);
         let _ = shutdown(self.socket.as_raw_fd(), Shutdown::Both);
+        if let Some(page) = self.page.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            page.wake();
+        }
         self.drained.notify_all();
+    }
+
+    /// The page by which the client makes requests from now on.
+    pub fn set_page(&self, page: Arc<crate::slots::Page>) {
+        *self.page.lock().unwrap_or_else(PoisonError::into_inner) = Some(page);
     }
 
     /// The client is gone, or was dropped.
     pub fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Relaxed)
+        self.closed.load(Ordering::SeqCst)
     }
 
     /// Waits until the client has taken most of what it was sent.

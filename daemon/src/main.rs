@@ -56,6 +56,7 @@ mod serve;
 mod server;
 mod services;
 mod set_id;
+mod slots;
 mod snapshots;
 mod sockets;
 mod state;

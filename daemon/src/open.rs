@@ -1,4 +1,4 @@
-//! Open for writing: the vnode gets a staging file and the client an fd of it.
+//! Open for writing: the vnode gets a staging file, which the client opens, or gets an fd of.
 
 use crate::clock::timespec;
 use crate::daemon::cas_errno;
@@ -10,7 +10,7 @@ use crate::retry;
 use crate::vnode_ops::{Answer, Attempt, Call, S_IFREG, native_flags};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, open as open_file};
-use nix::sys::stat::{Mode, SFlag, UtimensatFlags, fstat, futimens, mknod, utimensat};
+use nix::sys::stat::{Mode, SFlag, UtimensatFlags, fstat, futimens, lstat, mknod, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{geteuid, truncate};
 use std::fs;
@@ -70,8 +70,14 @@ fn create(daemon: &Daemon, call: &Call, mut spaces: Spaces<'_>) -> Answer {
     let vnode = workspace.index.next_vnode();
     // The file is there before its name is: a reader that finds the name can open it.
     let path = daemon.folders.staging(call.workspace, vnode.0);
-    let fd = create_file(&path, native_flags(call.request.flags.get()))?;
-    let stat = fstat(&fd)?;
+    let (fd, stat) = if call.by_name {
+        make_file(&path)?;
+        (None, lstat(&path)?)
+    } else {
+        let fd = create_file(&path, native_flags(call.request.flags.get()))?;
+        let stat = fstat(&fd)?;
+        (Some(fd), stat)
+    };
     let now_ns = stat.st_mtime * 1_000_000_000 + stat.st_mtime_nsec;
     let new = call.new_vnode(S_IFREG, Content::Staged, now_ns);
     crate::set_id::carry(&path, new.mode)?;
@@ -79,7 +85,7 @@ fn create(daemon: &Daemon, call: &Call, mut spaces: Spaces<'_>) -> Answer {
     match daemon.commit(&mut spaces, call.workspace, call.origin, &change) {
         Ok(_) => {
             daemon.watches.opened(call.workspace, vnode);
-            Ok((VnodeReply { vnode: vnode.0.into(), created: 1.into(), ..VnodeReply::default() }, Some(fd)))
+            Ok((VnodeReply { vnode: vnode.0.into(), created: 1.into(), ..VnodeReply::default() }, fd))
         }
         Err(errno) => {
             let _ = fs::remove_file(&path);
@@ -134,13 +140,18 @@ fn open_existing<'a>(
             Ok(Staging::Changed(again)) => spaces = again,
             Ok(Staging::Ready(spaces)) => {
                 let path = daemon.folders.staging(call.workspace, vnode.0);
-                let fd = open_file(&path, native_flags(flags.bits().cast_unsigned()), Mode::empty());
+                let native = native_flags(flags.bits().cast_unsigned());
+                let fd = if call.by_name {
+                    Ok(None)
+                } else {
+                    open_file(&path, native, Mode::empty()).map(Some)
+                };
                 if fd.is_ok() {
                     daemon.watches.opened(call.workspace, vnode);
                 }
                 drop(spaces);
                 let reply = VnodeReply { vnode: vnode.0.into(), ..VnodeReply::default() };
-                return Attempt::Answered(fd.map(|fd| (reply, Some(fd))));
+                return Attempt::Answered(fd.map(|fd| (reply, fd)));
             }
         }
     }

@@ -17,7 +17,7 @@ use std::path::Path;
 use std::sync::Arc;
 use vrift_manifest::types::{S_IFBLK, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT};
 use vrift_manifest::{Content, NewVnode, SetAttr, Unlinked, VnodeNo};
-use vrift_protocol::frame::FLAG_RETRY;
+use vrift_protocol::frame::{FLAG_BY_NAME, FLAG_RETRY};
 use vrift_protocol::vnode_op::set;
 use vrift_protocol::{FrameHeader, Op, VnodeReply, VnodeRequest};
 
@@ -33,6 +33,8 @@ pub struct Call {
     pub workspace: u32,
     pub origin: Origin,
     pub is_retry: bool,
+    /// The client will open what the call gives it an fd of otherwise.
+    pub by_name: bool,
     pub op: Op,
     pub request: VnodeRequest,
     pub name: Vec<u8>,
@@ -59,19 +61,11 @@ pub fn serve(
     op: Op,
     body: &[u8],
 ) {
-    let Ok((request, name, name2)) = VnodeRequest::parse(body) else {
-        daemon.stats.malformed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    if op == Op::Slot {
+        return connection.reply(&header, crate::slots::open(daemon, connection, greeting));
+    }
+    let Some(mut call) = Call::read(daemon, connection, greeting, &header, op, body) else {
         return connection.reply(&header, Err(Errno::EBADMSG));
-    };
-    let mut call = Call {
-        workspace: greeting.workspace,
-        origin: connection.origin(header.request_id.get()),
-        is_retry: header.flags.get() & FLAG_RETRY != 0,
-        op,
-        request,
-        name: name.to_vec(),
-        name2: name2.to_vec(),
-        may_wait: false,
     };
     kill_points::pass(|| format!("received {op:?}"));
     let attempt = run(daemon, &call);
@@ -93,6 +87,24 @@ pub fn serve(
                 client.reply(&header, answer);
             }));
         }
+    }
+}
+
+/// Answers one request to the end, on a thread that serves nobody else. Of answers that bring more than a vnode it
+/// says EPROTO.
+pub fn carry_out(daemon: &Daemon, mut call: Call) -> Result<VnodeReply, Errno> {
+    let op = call.op;
+    kill_points::pass(|| format!("received {op:?}"));
+    let mut attempt = run(daemon, &call);
+    if matches!(attempt, Attempt::NeedsWorker) {
+        call.may_wait = true;
+        attempt = run(daemon, &call);
+    }
+    kill_points::pass(|| format!("answer {op:?}"));
+    match attempt {
+        Attempt::Answered(Ok((reply, None))) => Ok(reply),
+        Attempt::Answered(Err(errno)) => Err(errno),
+        Attempt::Answered(Ok((_, Some(_)))) | Attempt::Bytes(_) | Attempt::NeedsWorker => Err(Errno::EPROTO),
     }
 }
 
@@ -134,11 +146,37 @@ fn run(daemon: &Daemon, call: &Call) -> Attempt {
         Op::Symlink => vnode_only(make(daemon, call, S_IFLNK)),
         Op::Mknod => vnode_only(make(daemon, call, call.request.mode.get() & S_IFMT)),
         Op::Link | Op::Unlink | Op::Rmdir | Op::Rename => vnode_only(change_names(daemon, call)),
-        Op::Hello | Op::Admin | Op::State | Op::Service => Attempt::Answered(Err(Errno::EPROTO)),
+        Op::Hello | Op::Slot | Op::Admin | Op::State | Op::Service => Attempt::Answered(Err(Errno::EPROTO)),
     }
 }
 
 impl Call {
+    /// `None`: the body has not the layout of one.
+    pub fn read(
+        daemon: &Daemon,
+        connection: &Connection,
+        greeting: Greeting,
+        header: &FrameHeader,
+        op: Op,
+        body: &[u8],
+    ) -> Option<Call> {
+        let Ok((request, name, name2)) = VnodeRequest::parse(body) else {
+            daemon.stats.malformed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            return None;
+        };
+        Some(Call {
+            workspace: greeting.workspace,
+            origin: connection.origin(header.request_id.get()),
+            is_retry: header.flags.get() & FLAG_RETRY != 0,
+            by_name: header.flags.get() & FLAG_BY_NAME != 0,
+            op,
+            request,
+            name: name.to_vec(),
+            name2: name2.to_vec(),
+            may_wait: false,
+        })
+    }
+
     pub fn dir(&self) -> VnodeNo {
         VnodeNo(self.request.dir.get())
     }

@@ -27,6 +27,8 @@ pub const FLAG_MORE: u32 = 1 << 1;
 /// The client sends this request again after it lost its connection: the daemon answers with the
 /// recorded result when the first attempt was carried out.
 pub const FLAG_RETRY: u32 = 1 << 2;
+/// Of [`Op::Open`]: no fd is wanted; the client opens the staging file by its name.
+pub const FLAG_BY_NAME: u32 = 1 << 3;
 /// How long a new connection may take to say [`Op::Hello`] before it is dropped.
 pub const HANDSHAKE_TIMEOUT_MS: u64 = 2_000;
 /// How long a client waits for a daemon that is gone before a call fails with EIO.
@@ -100,6 +102,8 @@ pub enum Op {
     /// The program called `name` made a system call of its own on the view: `name2` has the call's name, a NUL and the
     /// path.
     OwnCall = 22,
+    /// A page of memory for the requests to come, returned by SCM_RIGHTS: see [`crate::slot`]. EAGAIN: not now.
+    Slot = 23,
     /// A request of the command line; body is JSON, see [`crate::names`] and `admin`.
     Admin = 64,
     /// A request for the `/state` key-value space; body see `state`.
@@ -135,6 +139,7 @@ impl Op {
             19 => Op::ListXattr,
             21 => Op::Watch,
             22 => Op::OwnCall,
+            23 => Op::Slot,
             64 => Op::Admin,
             65 => Op::State,
             66 => Op::Service,

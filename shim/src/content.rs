@@ -60,6 +60,52 @@ fn open_from_node(node: c_int, flags: c_int) -> Result<c_int, Errno> {
     opened
 }
 
+/// Flags of an open for writing that its staging file is opened with. The program sees them by fcntl(F_GETFL).
+const STAGING_FLAGS: c_int = libc::O_ACCMODE
+    | libc::O_APPEND
+    | libc::O_NONBLOCK
+    | libc::O_SYNC
+    | libc::O_DSYNC
+    | libc::O_DIRECT
+    | libc::O_NOATIME
+    | libc::O_NOFOLLOW
+    | libc::O_CLOEXEC;
+
+/// Opens for writing: the daemon sees to the staging file, this process opens it. ESTALE: resolve again.
+pub fn open_for_writing(mut request: Request<'_>, flags: c_int) -> Result<(VnodeNo, c_int), Errno> {
+    request.by_name = true;
+    request.need_fd()?;
+    let (reply, _) = request.send().map_err(gone)?;
+    let vnode = VnodeNo(reply.vnode.get());
+    let truncate = if reply.created.get() == 0 { flags & libc::O_TRUNC } else { 0 };
+    let mut path = PathText::new();
+    view::staging_path_into(vnode, &mut path)?;
+    match raw::open(path.as_c_str(), flags & STAGING_FLAGS | truncate) {
+        Ok(fd) => Ok((vnode, fd)),
+        Err(errno @ (libc::EMFILE | libc::ENFILE | libc::ENOSPC | libc::EDQUOT)) => Err(errno),
+        // Sealed before it was opened, or out of this user's reach.
+        Err(_) => {
+            let mut again = Request::new(Op::Open);
+            again.body.vnode = U64::new(vnode.0);
+            again.body.flags = U32::new((flags & !(libc::O_CREAT | libc::O_EXCL | libc::O_TRUNC) | truncate) as u32);
+            again.cloexec = flags & libc::O_CLOEXEC != 0;
+            match again.send_for_fd() {
+                Ok((_, fd)) => Ok((vnode, fd)),
+                Err(libc::ENOENT) => Err(libc::ESTALE),
+                Err(errno) => Err(gone(errno)),
+            }
+        }
+    }
+}
+
+/// EAGAIN: something appeared under the name meanwhile.
+fn gone(errno: Errno) -> Errno {
+    match errno {
+        libc::EAGAIN => libc::ESTALE,
+        errno => errno,
+    }
+}
+
 fn close_passed(fd: Option<c_int>) {
     if let Some(fd) = fd {
         raw::close(fd);

@@ -15,33 +15,25 @@ const GROUPS_MAX: usize = 256;
 pub struct Creds {
     /// Judge by the real ids, as access(2).
     real: bool,
-    ids: Cell<Option<(u32, u32)>>,
+    uid: Cell<Option<u32>>,
+    gid: Cell<Option<u32>>,
 }
 
 impl Creds {
     pub const fn effective() -> Creds {
-        Creds { real: false, ids: Cell::new(None) }
+        Creds { real: false, uid: Cell::new(None), gid: Cell::new(None) }
     }
 
     pub const fn real() -> Creds {
-        Creds { real: true, ids: Cell::new(None) }
-    }
-
-    fn ids(&self) -> (u32, u32) {
-        if let Some(ids) = self.ids.get() {
-            return ids;
-        }
-        let ids = if self.real { (raw::getuid(), raw::getgid()) } else { (raw::geteuid(), raw::getegid()) };
-        self.ids.set(Some(ids));
-        ids
+        Creds { real: true, uid: Cell::new(None), gid: Cell::new(None) }
     }
 
     pub fn uid(&self) -> u32 {
-        self.ids().0
+        known(&self.uid, if self.real { raw::getuid } else { raw::geteuid })
     }
 
     pub fn gid(&self) -> u32 {
-        self.ids().1
+        known(&self.gid, if self.real { raw::getgid } else { raw::getegid })
     }
 
     pub fn is_root(&self) -> bool {
@@ -73,6 +65,14 @@ impl Creds {
         };
         granted & want == want
     }
+}
+
+fn known(cell: &Cell<Option<u32>>, ask: fn() -> u32) -> u32 {
+    cell.get().unwrap_or_else(|| {
+        let id = ask();
+        cell.set(Some(id));
+        id
+    })
 }
 
 fn in_groups(gid: u32) -> bool {

@@ -4,7 +4,7 @@
 use crate::fds;
 use crate::init;
 use crate::raw::{self, Errno};
-use crate::request;
+use crate::line;
 use crate::resolve::{Place, resolve_bytes};
 use crate::text::{PathText, below};
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -40,7 +40,7 @@ pub fn current() -> Result<Cwd, Errno> {
 pub fn remember(cwd: Cwd) {
     // A vfork child has a working directory of its own but its parent's memory.
     let value = match cwd {
-        _ if request::shares_memory() => UNKNOWN,
+        _ if line::shares_memory() => UNKNOWN,
         Cwd::View(vnode) => vnode.0,
         Cwd::Outside => OUTSIDE,
         Cwd::Apart => APART,

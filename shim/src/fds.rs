@@ -156,7 +156,7 @@ pub fn identify_dir(fd: c_int) -> BaseKind {
 
 /// A child that shares memory has fds of its own: what it sees is not its parent's.
 fn seen_in_round(fd: c_int, vnode: u64, round: u64) {
-    if !crate::request::shares_memory()
+    if !crate::line::shares_memory()
         // Not so if the table was made just now.
         && let Some(entry) = existing_entry(fd)
         && entry.vnode.load(Ordering::Relaxed) == vnode

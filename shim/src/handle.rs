@@ -4,7 +4,7 @@
 //! only root's daemon takes such clients.
 
 use crate::raw::{self, Errno};
-use crate::request;
+use crate::line;
 use crate::text::Text;
 use core::cell::UnsafeCell;
 use core::ffi::c_int;
@@ -25,12 +25,12 @@ const BUSY: c_int = -1;
 /// Takes hold of the folder, unless that was done before. Not in a child that shares its parent's memory but not
 /// its fds: the parent would take the fd for its own.
 pub fn take() {
-    if fd().is_some() || request::shares_memory() {
+    if fd().is_some() || line::shares_memory() {
         return;
     }
-    let Ok(path) = request::daemon_path(names::DOOR_DIR) else { return };
+    let Ok(path) = line::daemon_path(names::DOOR_DIR) else { return };
     let Ok(low) = raw::open(path.as_c_str(), libc::O_PATH | libc::O_CLOEXEC) else { return };
-    let fd = request::out_of_the_way(low);
+    let fd = line::out_of_the_way(low);
     if !keep(fd) {
         raw::close(fd);
     }

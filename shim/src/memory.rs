@@ -5,7 +5,7 @@
 use crate::fds;
 use crate::outside;
 use crate::raw::{self, Errno};
-use crate::request::ForkState;
+use crate::line::ForkState;
 use crate::view;
 use core::sync::atomic::{AtomicPtr, Ordering};
 

@@ -55,6 +55,11 @@ impl Patience {
         try_it.then_some(Wait { patience: self, until: now + WAIT, looked: now })
     }
 
+    /// Requests in a row so far.
+    pub fn row(&self) -> u32 {
+        self.row.load(Ordering::Relaxed)
+    }
+
     /// The answer is there.
     pub fn answered(&self) {
         self.answered.store(now(), Ordering::Relaxed);

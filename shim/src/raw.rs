@@ -5,6 +5,7 @@ use crate::sample;
 use crate::text::Text;
 use core::arch::asm;
 use core::ffi::{CStr, c_int};
+use core::sync::atomic::AtomicU32;
 
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
 compile_error!("the preload library is written for x86-64 Linux");
@@ -226,6 +227,30 @@ pub unsafe fn unmap(at: *mut u8, len: usize) {
 pub fn wipe_on_fork(at: *mut u8, len: usize) -> Result<()> {
     const MADV_WIPEONFORK: c_int = 18;
     call!(SYS_madvise, at, len, MADV_WIPEONFORK).map(drop)
+}
+
+/// Keeps a mapping from children made by fork(2).
+pub fn not_in_children(at: *mut u8, len: usize) -> Result<()> {
+    call!(SYS_madvise, at, len, libc::MADV_DONTFORK).map(drop)
+}
+
+/// Sleeps while the word, which other processes share, has this value: FUTEX_WAIT. ETIMEDOUT after `timeout_ns`.
+pub fn futex_wait(word: &AtomicU32, value: u32, timeout_ns: i64) -> Result<()> {
+    let timeout = libc::timespec { tv_sec: timeout_ns / 1_000_000_000, tv_nsec: timeout_ns % 1_000_000_000 };
+    call!(SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, value, &raw const timeout).map(drop)
+}
+
+/// Wakes who sleeps on the word.
+pub fn futex_wake(word: &AtomicU32) {
+    let _ = call!(SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, 1);
+}
+
+/// Whether the other side of a socket has hung up.
+pub fn has_hung_up(fd: c_int) -> bool {
+    let mut byte = 0u8;
+    let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+    let left = call!(SYS_recvfrom, fd, &raw mut byte, 1, flags, 0, 0);
+    !matches!(left, Ok(1..) | Err(libc::EAGAIN | libc::EINTR))
 }
 
 pub fn socket_seqpacket() -> Result<c_int> {

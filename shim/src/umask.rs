@@ -1,7 +1,7 @@
 //! The process's umask, which creating calls must apply: Linux has no call that only reads it.
 
 use crate::raw;
-use crate::request;
+use crate::line;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 const UNKNOWN: u32 = u32::MAX;
@@ -27,6 +27,6 @@ pub fn current() -> u32 {
 
 /// After umask(2).
 pub fn note(mask: u32) {
-    let mask = if request::shares_memory() { UNKNOWN } else { mask & 0o777 };
+    let mask = if line::shares_memory() { UNKNOWN } else { mask & 0o777 };
     CACHE.store(mask, Ordering::Relaxed);
 }

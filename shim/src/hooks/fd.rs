@@ -5,12 +5,12 @@ use crate::errno;
 use crate::fds;
 use crate::raw;
 use crate::real::real;
-use crate::request;
+use crate::line;
 use core::ffi::{c_int, c_uint, c_ulong};
 
 hook! {
     fn close(fd: c_int) -> c_int {
-        if request::is_own(fd) {
+        if line::is_own(fd) {
             return errno::fail(libc::EBADF);
         }
         fds::forget(fd);
@@ -23,7 +23,7 @@ hook! {
     fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
         fds::doubt_all();
         let mut first = first;
-        while let Some(own) = c_int::try_from(first).ok().and_then(request::next_own).map(|fd| fd as c_uint)
+        while let Some(own) = c_int::try_from(first).ok().and_then(line::next_own).map(|fd| fd as c_uint)
             && own <= last
         {
             if first < own {
@@ -46,7 +46,7 @@ hook! {
     fn closefrom(low: c_int) -> () {
         fds::doubt_all();
         let mut low = low.max(0);
-        while let Some(own) = request::next_own(low) {
+        while let Some(own) = line::next_own(low) {
             for each in low..own {
                 raw::close(each);
             }
@@ -72,14 +72,14 @@ hook! {
 
 hook! {
     fn dup2(fd: c_int, to: c_int) -> c_int {
-        request::give_up(to);
+        line::give_up(to);
         duplicated(fd, real!(dup2(fd: c_int, to: c_int) -> c_int))
     }
 }
 
 hook! {
     fn dup3(fd: c_int, to: c_int, flags: c_int) -> c_int {
-        request::give_up(to);
+        line::give_up(to);
         duplicated(fd, real!(dup3(fd: c_int, to: c_int, flags: c_int) -> c_int))
     }
 }

@@ -3,7 +3,7 @@
 
 use super::hook;
 use crate::real::real;
-use crate::{handle, init, request, view};
+use crate::{handle, init, line, view};
 use core::ffi::c_int;
 use libc::uid_t;
 
@@ -12,7 +12,7 @@ pub fn take_hold() {
     if init::in_view() && view::index().is_ok() {
         view::home_device();
         handle::take();
-        request::stay_connected();
+        line::stay_connected();
     }
 }
 

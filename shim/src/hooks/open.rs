@@ -130,11 +130,10 @@ fn open_existing(inside: &Inside, attr: &Attr, flags: c_int) -> Result<c_int, Er
             let mut request = Request::new(Op::Open);
             request.body.vnode = U64::new(attr.vnode.0);
             request.body.flags = U32::new((flags & !(O_CREAT | O_EXCL)) as u32);
-            request.cloexec = flags & O_CLOEXEC != 0;
-            match request.send_for_fd() {
+            match content::open_for_writing(request, flags) {
                 Ok((_, fd)) => Ok(fd),
                 // Unlinked meanwhile: the name stands for something else now, or for nothing.
-                Err(libc::ENOENT | libc::EAGAIN) => Err(libc::ESTALE),
+                Err(libc::ENOENT) => Err(libc::ESTALE),
                 Err(errno) => Err(errno),
             }
         }
@@ -183,13 +182,7 @@ fn create(inside: &Inside, flags: c_int, mode: mode_t) -> Result<(c_int, VnodeNo
     request.body.uid = U32::new(creds.uid());
     request.body.gid = U32::new(creds.gid());
     request.name = inside.name.as_bytes();
-    request.cloexec = flags & O_CLOEXEC != 0;
-    match request.send_for_fd() {
-        Ok((reply, fd)) => Ok((fd, VnodeNo(reply.vnode.get()))),
-        // Something appeared under the name meanwhile.
-        Err(libc::EAGAIN) => Err(libc::ESTALE),
-        Err(errno) => Err(errno),
-    }
+    content::open_for_writing(request, flags).map(|(vnode, fd)| (fd, vnode))
 }
 
 /// The whole of an open call; `real` is the call behind the hook.

@@ -1,0 +1,299 @@
+//! This process's connection to the daemon, and the page that goes with it.
+//!
+//! Their state is in a page that fork(2) wipes in the child, so a child starts without one, while a vfork(2) child,
+//! which shares the memory, goes on with its parent's.
+
+use crate::handle;
+use crate::init;
+use crate::memory;
+use crate::patience::Patience;
+use crate::raw::{self, Errno};
+use crate::slot;
+use crate::text::Text;
+use crate::wire::{address_of, send_parts};
+use core::ffi::c_int;
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
+use vrift_protocol::{FrameHeader, Hello, Op, names};
+use zerocopy::IntoBytes;
+use zerocopy::byteorder::little_endian::{U32, U64};
+
+/// Lowest number asked for the connection's fd, where the limit allows it: out of the way of programs that
+/// expect the low numbers.
+const FD_FLOORS: [usize; 4] = [900, 200, 60, 10];
+/// In the page that fork wipes.
+pub struct ForkState {
+    /// Thread that is using the connection, by [`crate::errno::thread_id`].
+    pub(crate) lock: AtomicUsize,
+    /// fd + 1; 0: not connected.
+    pub(crate) fd: AtomicI32,
+    /// Device and inode of the socket: whether the fd is still ours.
+    inode: AtomicU64,
+    pub(crate) next_id: AtomicU64,
+    client_id: AtomicU64,
+    pid: AtomicI32,
+    pub(crate) patience: Patience,
+    pub(crate) page: slot::Page,
+    /// A request that the page took was not answered: the next one over the connection is the same again.
+    pub(crate) lost: AtomicBool,
+}
+
+/// The last connection of this process or of the parent it was forked from: fd + 1 and inode.
+static INHERITED_FD: AtomicI32 = AtomicI32::new(0);
+static INHERITED_INODE: AtomicU64 = AtomicU64::new(0);
+
+pub(crate) fn state() -> Result<&'static ForkState, Errno> {
+    memory::get().map(|memory| &memory.fork.0)
+}
+
+/// Whether this is a child that shares its parent's memory (vfork(2), CLONE_VM): it must leave no trace in
+/// caches that describe the process.
+///
+/// The first to ask writes the process's number into the page. That must not be such a child, which would make
+/// its parent look like one ever after. The C library tells the kernel of a robust list for every process and
+/// thread that it starts, and fork(2) in the child does so again; vfork(2) does not, and the kernel hands none
+/// on. Where the C library has none to tell (before 2.34, programs without threads), nobody writes and all
+/// processes count as such children, which costs them only their caches.
+pub fn shares_memory() -> bool {
+    let Ok(state) = state() else { return true };
+    let pid = raw::getpid();
+    match state.pid.load(Ordering::Relaxed) {
+        0 if raw::has_robust_list() => {
+            state.pid.store(pid, Ordering::Relaxed);
+            false
+        }
+        known => known != pid,
+    }
+}
+
+/// Whether `fd` is the connection or the handle: programs that close what they do not know must not close them.
+pub fn is_own(fd: c_int) -> bool {
+    connection() == Some(fd) || handle::fd() == Some(fd)
+}
+
+/// The lowest of this library's own fds from `low` on.
+pub fn next_own(low: c_int) -> Option<c_int> {
+    [connection(), handle::fd()].into_iter().flatten().filter(|fd| *fd >= low).min()
+}
+
+/// Before `fd` is replaced by something else: the next request makes a connection anew.
+pub fn give_up(fd: c_int) {
+    handle::give_way(fd);
+    if let Some(state) = memory::existing().map(|memory| &memory.fork.0)
+        && state.fd.load(Ordering::Relaxed) == fd + 1
+    {
+        state.fd.store(0, Ordering::Relaxed);
+    }
+}
+
+/// The connection's fd, if there is one.
+pub fn connection() -> Option<c_int> {
+    let fd = memory::existing()?.fork.0.fd.load(Ordering::Relaxed);
+    (fd != 0).then(|| fd - 1)
+}
+
+/// Makes the connection now, if there is none: soon it may be out of reach.
+pub fn stay_connected() {
+    let Ok(state) = state() else { return };
+    let me = crate::errno::thread_id();
+    while let Err(owner) = state.lock.compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed) {
+        if owner == me {
+            return;
+        }
+        raw::sched_yield();
+    }
+    let line = Line::Shared { state, child: AtomicI32::new(0) };
+    // Should it fail, the requests to come say so.
+    let _ = line.connected();
+    line.leave();
+    state.lock.store(0, Ordering::Release);
+}
+
+/// The process's connection, or one for a single request.
+pub(crate) enum Line<'a> {
+    /// `child`: in a child that shares memory but has fds of its own, the fd + 1 of the connection that it made
+    /// for this request; -1: its parent's is not to be used. The parent must not take such an fd for its own.
+    Shared {
+        state: &'a ForkState,
+        child: AtomicI32,
+    },
+    Own {
+        fd: AtomicI32,
+        client_id: u64,
+    },
+}
+
+impl Line<'_> {
+    pub(crate) fn next_id(&self) -> u64 {
+        match self {
+            Line::Shared { state, .. } => state.next_id.fetch_add(1, Ordering::Relaxed) + 1,
+            Line::Own { .. } => 1,
+        }
+    }
+
+    /// Whether the request to be sent was taken before by a daemon that is gone; asked once.
+    pub(crate) fn was_lost(&self) -> bool {
+        match self {
+            Line::Shared { state, .. } => state.lost.swap(false, Ordering::Relaxed),
+            Line::Own { .. } => false,
+        }
+    }
+
+    /// A process that takes turns with the daemon may wait without sleep.
+    pub(crate) fn patience(&self) -> Option<&Patience> {
+        match self {
+            Line::Shared { state, .. } => Some(&state.patience),
+            Line::Own { .. } => None,
+        }
+    }
+
+    fn client_id(&self) -> u64 {
+        match self {
+            Line::Own { client_id, .. } => *client_id,
+            Line::Shared { state, .. } => match state.client_id.load(Ordering::Relaxed) {
+                0 => {
+                    let id = raw::random_u64() | 1;
+                    state.client_id.store(id, Ordering::Relaxed);
+                    id
+                }
+                id => id,
+            },
+        }
+    }
+
+    /// The fd of a live connection, made if need be.
+    pub(crate) fn connected(&self) -> Result<c_int, Errno> {
+        match self {
+            Line::Own { fd, .. } => match fd.load(Ordering::Relaxed) {
+                0 => {
+                    let (new, _) = connect(self.client_id())?;
+                    fd.store(new + 1, Ordering::Relaxed);
+                    Ok(new)
+                }
+                fd => Ok(fd - 1),
+            },
+            Line::Shared { state, child } => {
+                let own = child.load(Ordering::Relaxed);
+                if own > 0 {
+                    return Ok(own - 1);
+                }
+                let fd = state.fd.load(Ordering::Relaxed) - 1;
+                if own == 0 && fd >= 0 && is_socket(fd, state.inode.load(Ordering::Relaxed)) {
+                    return Ok(fd);
+                }
+                if shares_memory() {
+                    let (fd, _) = connect(self.client_id())?;
+                    child.store(fd + 1, Ordering::Relaxed);
+                    return Ok(fd);
+                }
+                close_inherited();
+                let (fd, inode) = connect(self.client_id())?;
+                state.fd.store(fd + 1, Ordering::Relaxed);
+                state.inode.store(inode, Ordering::Relaxed);
+                INHERITED_INODE.store(inode, Ordering::Relaxed);
+                INHERITED_FD.store(fd + 1, Ordering::Relaxed);
+                Ok(fd)
+            }
+        }
+    }
+
+    /// After the request.
+    pub(crate) fn leave(&self) {
+        if let Line::Shared { child, .. } = self
+            && child.load(Ordering::Relaxed) > 0
+        {
+            self.disconnect();
+        }
+    }
+
+    pub(crate) fn disconnect(&self) {
+        match self {
+            Line::Own { fd, .. } => {
+                let fd = fd.swap(0, Ordering::Relaxed);
+                if fd != 0 {
+                    raw::close(fd - 1);
+                }
+            }
+            Line::Shared { child, .. } if shares_memory() => {
+                let fd = child.swap(-1, Ordering::Relaxed) - 1;
+                if fd >= 0 {
+                    raw::close(fd);
+                }
+            }
+            Line::Shared { state, .. } => {
+                let fd = state.fd.swap(0, Ordering::Relaxed) - 1;
+                if fd >= 0 && is_socket(fd, state.inode.load(Ordering::Relaxed)) {
+                    raw::close(fd);
+                }
+                INHERITED_FD.store(0, Ordering::Relaxed);
+                state.page.give_up();
+            }
+        }
+    }
+}
+
+/// A forked child has its parent's connection open: it is of no use to it and must not keep the parent's
+/// session alive. Not called in a child that shares memory.
+fn close_inherited() {
+    let fd = INHERITED_FD.load(Ordering::Relaxed) - 1;
+    if fd >= 0 && is_socket(fd, INHERITED_INODE.load(Ordering::Relaxed)) {
+        raw::close(fd);
+    }
+}
+
+fn is_socket(fd: c_int, inode: u64) -> bool {
+    raw::fstat(fd).is_ok_and(|stat| stat.st_ino == inode && stat.st_mode & libc::S_IFMT == libc::S_IFSOCK)
+}
+
+/// Connects and says hello without waiting for the answer, which comes before the first reply.
+fn connect(client_id: u64) -> Result<(c_int, u64), Errno> {
+    let fd = raw::socket_seqpacket()?;
+    let fd = out_of_the_way(fd);
+    let connected =
+        daemon_path(names::SOCKET_FILE).and_then(|path| raw::connect(fd, &address_of(path.as_bytes())));
+    let connected = match (connected, handle::socket()) {
+        (Err(libc::EACCES), Some(path)) => raw::connect(fd, &address_of(path.as_bytes())),
+        (connected, _) => connected,
+    };
+    let connected = connected.and_then(|()| {
+        let hello = Hello {
+            client_id: U64::new(client_id),
+            workspace: U32::new(workspace()?),
+            reserved: U32::new(0),
+        };
+        let header = FrameHeader::request(Op::Hello, 0, hello.as_bytes().len());
+        send_parts(fd, &[header.as_bytes(), hello.as_bytes()])?;
+        Ok(raw::fstat(fd)?.st_ino)
+    });
+    match connected {
+        Ok(inode) => Ok((fd, inode)),
+        Err(errno) => {
+            raw::close(fd);
+            Err(errno)
+        }
+    }
+}
+
+/// The same fd with a number that programs do not expect.
+pub fn out_of_the_way(fd: c_int) -> c_int {
+    FD_FLOORS
+        .iter()
+        .find_map(|floor| raw::fcntl(fd, libc::F_DUPFD_CLOEXEC, *floor).ok())
+        .inspect(|_| raw::close(fd))
+        .unwrap_or(fd)
+}
+
+/// RUNTIME/../../NAME: the workspace's folder is two below the daemon's.
+pub fn daemon_path(name: &str) -> Result<Text<108>, Errno> {
+    let runtime = init::settings().runtime.as_bytes();
+    let mut parts = runtime.rsplitn(3, |byte| *byte == b'/');
+    let (_, _, root) = (parts.next(), parts.next(), parts.next().unwrap_or(b""));
+    let path: Text<108> = Text::from_parts(&[root, b"/", name.as_bytes()]);
+    if path.overflowed() { Err(libc::ENAMETOOLONG) } else { Ok(path) }
+}
+
+/// The workspace's number is the name of its folder: the index may not be there yet.
+fn workspace() -> Result<u32, Errno> {
+    let name = init::settings().runtime.as_bytes().rsplit(|byte| *byte == b'/').next().unwrap_or(b"");
+    let number: Text<17> = Text::from_parts(&[b"00000000", name]);
+    crate::text::parse_hex16(number.as_bytes()).and_then(|number| number.try_into().ok()).ok_or(libc::EIO)
+}
