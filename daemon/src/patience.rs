@@ -1,4 +1,4 @@
-//! Whether to wait for the next request without sleep: RFC 0007. The preload library does the same for answers.
+//! Whether to wait for a client's next request without sleep: RFC 0007. The preload library does the same for answers.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ const TAKEN_AWAY: Duration = Duration::from_micros(40);
 const PAUSE: Duration = Duration::from_millis(20);
 const MISSES: u32 = 4;
 
-/// Of the event loop.
+/// Of the thread that serves one client.
 pub struct Patience {
     answered: Instant,
     /// Not before this time.

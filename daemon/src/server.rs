@@ -2,7 +2,6 @@
 
 use crate::connection::{Connection, Greeting};
 use crate::daemon::Daemon;
-use crate::patience::{Patience, Wait};
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::signal::SigSet;
@@ -30,9 +29,6 @@ const STOP: u64 = 2;
 const HAND_OVER: u64 = 3;
 const FIRST_CONNECTION: u64 = 16;
 
-/// While one client is waited for without sleep, the others are looked at this often.
-const LOOKS_AT_ONE: u32 = 8;
-
 /// What a client's socket had.
 enum Read {
     Frame,
@@ -50,9 +46,6 @@ pub struct Server {
     silent: std::collections::VecDeque<(Instant, u64)>,
     next_id: u64,
     connections_max: usize,
-    patience: Patience,
-    /// Whose request was the last one, and the wait for the next.
-    wait: Option<(u64, Wait)>,
 }
 
 impl Server {
@@ -74,8 +67,6 @@ impl Server {
             silent: std::collections::VecDeque::new(),
             next_id: FIRST_CONNECTION,
             connections_max,
-            patience: Patience::new(Instant::now()),
-            wait: None,
         })
     }
 
@@ -84,7 +75,7 @@ impl Server {
         let mut events = [EpollEvent::empty(); 64];
         let mut buffer = vec![0; MAX_FRAME_LEN + 1];
         loop {
-            let count = self.next_events(&mut events, &mut buffer)?;
+            let count = self.next_events(&mut events)?;
             for event in &events[..count] {
                 match event.data() {
                     LISTENER => self.accept(),
@@ -102,27 +93,7 @@ impl Server {
         }
     }
 
-    /// Waits for something to do; meanwhile serves the client that makes one request after the other.
-    fn next_events(&mut self, events: &mut [EpollEvent], buffer: &mut [u8]) -> nix::Result<usize> {
-        let mut looks = 0;
-        while let Some((id, mut wait)) = self.wait.take() {
-            looks += 1;
-            if looks % LOOKS_AT_ONE == 0 {
-                match self.epoll.wait(events, EpollTimeout::ZERO) {
-                    Ok(0) | Err(Errno::EINTR) => {}
-                    result => return result,
-                }
-            }
-            let Some(connection) = self.connections.get(&id).cloned() else { break };
-            match self.read(&connection, buffer) {
-                Read::Frame => {}
-                Read::Nothing if self.patience.go_on(&mut wait, Instant::now()) => {
-                    self.wait = Some((id, wait))
-                }
-                Read::Nothing => break,
-                Read::End => self.forget(id),
-            }
-        }
+    fn next_events(&self, events: &mut [EpollEvent]) -> nix::Result<usize> {
         match self.epoll.wait(events, self.timeout()) {
             Err(Errno::EINTR) => Ok(0),
             result => result,
@@ -232,18 +203,14 @@ impl Server {
     }
 
     /// Reads one frame, if there is one, and answers it or hands it on.
-    fn read(&mut self, connection: &Arc<Connection>, buffer: &mut [u8]) -> Read {
+    fn read(&self, connection: &Arc<Connection>, buffer: &mut [u8]) -> Read {
         match recv(connection.socket.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_TRUNC) {
             Err(Errno::EAGAIN | Errno::EINTR) => Read::Nothing,
             Ok(0) | Err(_) => Read::End,
             Ok(len) => {
                 self.daemon.stats.requests.fetch_add(1, Ordering::Relaxed);
-                self.patience.request(Instant::now());
-                if !self.frame(connection, len, &buffer[..len.min(buffer.len())]) {
-                    return Read::End;
-                }
-                self.wait = self.patience.answered(Instant::now()).map(|wait| (connection.id, wait));
-                Read::Frame
+                let alive = self.frame(connection, len, &buffer[..len.min(buffer.len())]);
+                if alive { Read::Frame } else { Read::End }
             }
         }
     }

@@ -10,9 +10,10 @@ use crate::patience::Patience;
 use crate::raw::{self, Errno};
 use crate::slot;
 use crate::text::Text;
-use crate::wire::{address_of, send_parts};
+use crate::wire::{address_of, receive, send_parts};
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
+use vrift_protocol::frame::{PROBE_TIMEOUT_MS, SILENCE_TIMEOUT_MS};
 use vrift_protocol::{FrameHeader, Hello, Op, names};
 use zerocopy::IntoBytes;
 use zerocopy::byteorder::little_endian::{U32, U64};
@@ -138,14 +139,6 @@ impl Line<'_> {
         }
     }
 
-    /// A process that takes turns with the daemon may wait without sleep.
-    pub(crate) fn patience(&self) -> Option<&Patience> {
-        match self {
-            Line::Shared { state, .. } => Some(&state.patience),
-            Line::Own { .. } => None,
-        }
-    }
-
     fn client_id(&self) -> u64 {
         match self {
             Line::Own { client_id, .. } => *client_id,
@@ -165,7 +158,7 @@ impl Line<'_> {
         match self {
             Line::Own { fd, .. } => match fd.load(Ordering::Relaxed) {
                 0 => {
-                    let (new, _) = connect(self.client_id())?;
+                    let (new, _) = connect(self.client_id(), SILENCE_TIMEOUT_MS)?;
                     fd.store(new + 1, Ordering::Relaxed);
                     Ok(new)
                 }
@@ -181,12 +174,12 @@ impl Line<'_> {
                     return Ok(fd);
                 }
                 if shares_memory() {
-                    let (fd, _) = connect(self.client_id())?;
+                    let (fd, _) = connect(self.client_id(), SILENCE_TIMEOUT_MS)?;
                     child.store(fd + 1, Ordering::Relaxed);
                     return Ok(fd);
                 }
                 close_inherited();
-                let (fd, inode) = connect(self.client_id())?;
+                let (fd, inode) = connect(self.client_id(), SILENCE_TIMEOUT_MS)?;
                 state.fd.store(fd + 1, Ordering::Relaxed);
                 state.inode.store(inode, Ordering::Relaxed);
                 INHERITED_INODE.store(inode, Ordering::Relaxed);
@@ -245,9 +238,11 @@ fn is_socket(fd: c_int, inode: u64) -> bool {
 }
 
 /// Connects and says hello without waiting for the answer, which comes before the first reply.
-fn connect(client_id: u64) -> Result<(c_int, u64), Errno> {
+fn connect(client_id: u64, timeout_ms: u64) -> Result<(c_int, u64), Errno> {
     let fd = raw::socket_seqpacket()?;
     let fd = out_of_the_way(fd);
+    // Where there are no timeouts, waiting has no bound: no reason to fail.
+    let _ = raw::set_socket_timeouts(fd, timeout_ms);
     let connected =
         daemon_path(names::SOCKET_FILE).and_then(|path| raw::connect(fd, &address_of(path.as_bytes())));
     let connected = match (connected, handle::socket()) {
@@ -270,6 +265,19 @@ fn connect(client_id: u64) -> Result<(c_int, u64), Errno> {
             raw::close(fd);
             Err(errno)
         }
+    }
+}
+
+/// Whether the daemon does anything: it answers a greeting, or has just ended, which the connection then tells.
+pub fn daemon_is_there() -> bool {
+    let mut bytes = [0u8; 128];
+    match connect(raw::random_u64() | 1, PROBE_TIMEOUT_MS) {
+        Ok((fd, _)) => {
+            let answer = receive(fd, &mut bytes, true);
+            raw::close(fd);
+            !matches!(answer, Err(libc::EAGAIN))
+        }
+        Err(errno) => errno == libc::ECONNREFUSED,
     }
 }
 

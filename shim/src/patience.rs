@@ -45,12 +45,18 @@ fn now() -> u64 {
 }
 
 impl Patience {
-    /// To be called when a request has been sent; `None`: sleep.
-    pub fn wait(&self) -> Option<Wait<'_>> {
+    /// A request is made: how many in a row, and the time.
+    pub fn asked(&self) -> (u32, u64) {
         let now = now();
         let soon = now.wrapping_sub(self.answered.load(Ordering::Relaxed)) < GAP;
         let row = if soon { self.row.load(Ordering::Relaxed).saturating_add(1) } else { 0 };
         self.row.store(row, Ordering::Relaxed);
+        (row, now)
+    }
+
+    /// As [`Self::asked`]; `None`: sleep until the answer is there.
+    pub fn wait(&self) -> Option<Wait<'_>> {
+        let (row, now) = self.asked();
         let try_it = row >= ROW && now >= self.pause_until.load(Ordering::Relaxed);
         try_it.then_some(Wait { patience: self, until: now + WAIT, looked: now })
     }

@@ -3,15 +3,16 @@
 //! When the daemon goes away the same request is sent again to its successor, which knows whether it was carried out.
 
 use crate::init;
-use crate::line::{ForkState, Line, connection, shares_memory, state};
-use crate::patience::Patience;
+use crate::line::{ForkState, Line, connection, daemon_is_there, shares_memory, state};
 use crate::raw::{self, Errno};
 use crate::slot::Outcome;
 use crate::view;
 use crate::wire::{receive, send_parts};
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicI32, Ordering};
-use vrift_protocol::frame::{FLAG_BY_NAME, FLAG_REPLY, FLAG_RETRY, RECONNECT_TIMEOUT_MS};
+use vrift_protocol::frame::{
+    FLAG_BY_NAME, FLAG_REPLY, FLAG_RETRY, PROBE_TIMEOUT_MS, RECONNECT_TIMEOUT_MS, SILENCE_TIMEOUT_MS,
+};
 use vrift_protocol::slot::FRAME_MAX;
 use vrift_protocol::vnode_op::XATTRS_LEN_MAX;
 use vrift_protocol::{FrameHeader, HEADER_LEN, Op, VnodeReply, VnodeRequest, counters};
@@ -20,6 +21,9 @@ use zerocopy::{FromBytes, IntoBytes};
 
 /// Pause between two attempts to reach a daemon that is gone.
 const RETRY_PAUSE_US: i64 = 5_000;
+/// How long a call took that a silent daemon made fail.
+const SILENT_US: u64 = (SILENCE_TIMEOUT_MS + PROBE_TIMEOUT_MS) * 1_000;
+const NO_ANSWER: &[u8] = b"the daemon does not answer: see 'vrift daemon status'";
 
 /// What to send.
 pub struct Request<'a> {
@@ -68,7 +72,12 @@ impl<'a> Request<'a> {
         let line = Line::Shared { state, child: AtomicI32::new(0) };
         let result = match self.send_by_page(state) {
             Some(answer) => answer,
-            None => self.send_over::<LEN>(&line, more),
+            None => {
+                state.patience.asked();
+                let answer = self.send_over::<LEN>(&line, more);
+                state.patience.answered();
+                answer
+            }
         };
         if state.page.is_due(&state.patience) && !shares_memory() {
             let asked = Request::new(Op::Slot).send_over::<LEN>(&line, &mut []);
@@ -107,6 +116,7 @@ impl<'a> Request<'a> {
                     errno => Err(errno as Errno),
                 })
             }
+            Outcome::Silent => Some(Err(silent())),
             // The same request again, over a new connection: the next daemon knows whether it was carried out.
             Outcome::Lost => {
                 state.lost.store(true, Ordering::Relaxed);
@@ -171,7 +181,7 @@ impl<'a> Request<'a> {
         };
         loop {
             let attempt =
-                line.connected().and_then(|fd| self.exchange::<LEN>(fd, line.patience(), &header, more));
+                line.connected().and_then(|fd| self.exchange::<LEN>(fd, &header, more));
             match attempt {
                 Ok((status, reply, fd)) => {
                     answered(deadline_ns);
@@ -182,6 +192,10 @@ impl<'a> Request<'a> {
                     init::complain(&[b"this user may not reach the daemon: see docs/limits.md"]);
                     return Err(libc::EIO);
                 }
+                Err(libc::ETIMEDOUT) => {
+                    line.disconnect();
+                    return Err(silent());
+                }
                 Err(_) => {}
             }
             line.disconnect();
@@ -190,7 +204,7 @@ impl<'a> Request<'a> {
                 deadline_ns = now_ns + RECONNECT_TIMEOUT_MS as i64 * 1_000_000;
             } else if now_ns > deadline_ns {
                 answered(deadline_ns);
-                init::complain(&[b"the daemon does not answer: see 'vrift daemon status'"]);
+                init::complain(&[NO_ANSWER]);
                 return Err(libc::EIO);
             } else {
                 raw::sleep_us(RETRY_PAUSE_US);
@@ -202,7 +216,6 @@ impl<'a> Request<'a> {
     fn exchange<const LEN: usize>(
         &self,
         fd: c_int,
-        patience: Option<&Patience>,
         header: &FrameHeader,
         more: &mut [u8],
     ) -> Result<(u32, VnodeReply, Option<c_int>), Errno> {
@@ -210,7 +223,11 @@ impl<'a> Request<'a> {
         send_parts(fd, &parts)?;
         loop {
             let mut bytes = [0u8; LEN];
-            let (len, passed) = receive(fd, &mut bytes, self.cloexec, patience)?;
+            let (len, passed) = match receive(fd, &mut bytes, self.cloexec) {
+                Err(libc::EAGAIN) if daemon_is_there() => continue,
+                Err(libc::EAGAIN) => return Err(libc::ETIMEDOUT),
+                received => received?,
+            };
             let drop_passed = || {
                 if let Some(fd) = passed {
                     raw::close(fd);
@@ -232,10 +249,14 @@ impl<'a> Request<'a> {
             for (to, from) in more.iter_mut().zip(rest) {
                 *to = *from;
             }
-            if let Some(patience) = patience {
-                patience.answered();
-            }
             return Ok((reply.status.get(), body, passed));
         }
     }
+}
+
+/// The daemon is there and does nothing.
+fn silent() -> Errno {
+    view::raise(counters::LONGEST_WAIT_US, SILENT_US);
+    init::complain(&[NO_ANSWER]);
+    libc::EIO
 }

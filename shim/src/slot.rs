@@ -1,23 +1,28 @@
 //! The page through which a process that makes many requests hands them over: `vrift_protocol::slot`, RFC 0007.
 
+use crate::line::daemon_is_there;
 use crate::patience::Patience;
 use crate::raw::{self, Errno};
 use core::ffi::c_int;
-use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
+use vrift_protocol::frame::SILENCE_TIMEOUT_MS;
 use vrift_protocol::slot::{FRAME_MAX, POSTED, Posted, SLOT_LEN, Slot};
 
-/// Requests in a row from which on a page pays: it costs a request and three system calls.
+/// Requests in a row, or in all, from which on a page pays: it costs a request and three system calls.
 const ROW: u32 = 8;
+const MANY: i32 = 64;
 /// Requests until a page is asked for again after it was refused.
-const REFUSED: u32 = 1000;
+const REFUSED: i32 = 1000;
 /// How long to sleep before looking whether the daemon is still there.
 const SLEEP_NS: i64 = 50_000_000;
+
+const SILENCE_NS: i64 = SILENCE_TIMEOUT_MS as i64 * 1_000_000;
 
 /// Of one process, in the page that fork(2) wipes, as the child does not have the mapping.
 pub struct Page {
     at: AtomicPtr<Slot>,
-    /// Requests to go without asking for a page.
-    not_for: AtomicU32,
+    /// Requests without a page; less than none after it was refused.
+    without: AtomicI32,
 }
 
 /// How a request through the page ended.
@@ -28,19 +33,19 @@ pub enum Outcome {
     NotTaken,
     /// The daemon is gone and may have carried it out.
     Lost,
+    /// The daemon is there and does nothing.
+    Silent,
 }
 
 impl Page {
-    /// Whether it is time to ask for a page.
+    /// After a request without a page: whether it is time to ask for one.
     pub fn is_due(&self, patience: &Patience) -> bool {
-        if patience.row() < ROW || !self.at.load(Ordering::Relaxed).is_null() {
+        if !self.at.load(Ordering::Relaxed).is_null() {
             return false;
         }
-        let left = self.not_for.load(Ordering::Relaxed);
-        if left > 0 {
-            self.not_for.store(left - 1, Ordering::Relaxed);
-        }
-        left == 0
+        let without = self.without.load(Ordering::Relaxed) + 1;
+        self.without.store(without, Ordering::Relaxed);
+        without >= MANY || without > 0 && patience.row() >= ROW
     }
 
     /// What the daemon said when it was asked for one.
@@ -52,9 +57,9 @@ impl Page {
             raw::not_in_children(at, SLOT_LEN)?;
             Ok(at.cast())
         });
-        match mapped {
-            Ok(at) => self.at.store(at, Ordering::Release),
-            Err(_) => self.not_for.store(REFUSED, Ordering::Relaxed),
+        self.without.store(if mapped.is_ok() { 0 } else { -REFUSED }, Ordering::Relaxed);
+        if let Ok(at) = mapped {
+            self.at.store(at, Ordering::Release);
         }
     }
 
@@ -92,10 +97,21 @@ impl Page {
         }
         if !slot.is_answered() {
             slot.client_sleeps(true);
+            let mut slept_ns = 0;
             while !slot.is_answered() {
                 let slept = raw::futex_wait(slot.state(), POSTED, SLEEP_NS);
-                if slept == Err(libc::ETIMEDOUT) && !slot.is_answered() && raw::has_hung_up(connection) {
+                if slept != Err(libc::ETIMEDOUT) || slot.is_answered() {
+                    continue;
+                }
+                if raw::has_hung_up(connection) {
                     return Outcome::Lost;
+                }
+                slept_ns += SLEEP_NS;
+                if slept_ns > SILENCE_NS {
+                    slept_ns = 0;
+                    if !daemon_is_there() {
+                        return Outcome::Silent;
+                    }
                 }
             }
             slot.client_sleeps(false);

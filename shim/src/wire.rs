@@ -1,6 +1,5 @@
 //! Datagrams to and from the daemon: one frame each, and at most one fd beside it.
 
-use crate::patience::{Patience, Wait};
 use crate::raw::{self, Errno};
 use core::ffi::c_int;
 
@@ -30,14 +29,8 @@ pub fn send_parts(fd: c_int, parts: &[&[u8]]) -> Result<(), Errno> {
     }
 }
 
-/// Receives one datagram and at most one fd. End of file is ECONNRESET, the socket's timeout EAGAIN. With `patience` it is first looked for
-/// without sleep.
-pub fn receive(
-    fd: c_int,
-    to: &mut [u8],
-    cloexec: bool,
-    patience: Option<&Patience>,
-) -> Result<(usize, Option<c_int>), Errno> {
+/// Receives one datagram and at most one fd. End of file is ECONNRESET, the socket's timeout EAGAIN.
+pub fn receive(fd: c_int, to: &mut [u8], cloexec: bool) -> Result<(usize, Option<c_int>), Errno> {
     #[repr(C, align(8))]
     struct Control([u8; 32]);
     let mut control = Control([0; 32]);
@@ -47,15 +40,12 @@ pub fn receive(
     message.msg_iov = &mut slice;
     message.msg_iovlen = 1;
     let flags = if cloexec { libc::MSG_CMSG_CLOEXEC } else { 0 };
-    let mut wait = patience.and_then(Patience::wait);
     loop {
-        let no_sleep = if wait.is_some() { libc::MSG_DONTWAIT } else { 0 };
         message.msg_control = control.0.as_mut_ptr().cast();
         message.msg_controllen = control.0.len();
         // SAFETY: the buffers outlive the call and have the lengths given.
-        match unsafe { raw::recvmsg(fd, &mut message, flags | no_sleep) } {
+        match unsafe { raw::recvmsg(fd, &mut message, flags) } {
             Err(libc::EINTR) => {}
-            Err(libc::EAGAIN) if wait.is_some() => wait = wait.and_then(Wait::go_on),
             Err(errno) => return Err(errno),
             Ok(0) => return Err(libc::ECONNRESET),
             Ok(len) => {
