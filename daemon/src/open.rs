@@ -236,12 +236,10 @@ fn stage<'a>(
     } else {
         drop(spaces);
         let beside = daemon.unique_staging();
-        match copy_up(daemon, call.workspace, beside, &hash, attr) {
-            Err(Errno::ENOSPC) => {
-                daemon.forget_unreferenced();
-                copy_up(daemon, call.workspace, beside, &hash, attr)?;
-            }
-            copied => copied?,
+        let mut copied = copy_up(daemon, call.workspace, beside, &hash, attr);
+        if copied == Err(Errno::ENOSPC) {
+            daemon.forget_unreferenced();
+            copied = copy_up(daemon, call.workspace, beside, &hash, attr);
         }
         let beside = daemon.folders.staging(call.workspace, beside);
         spaces = daemon.spaces();
@@ -250,7 +248,18 @@ fn stage<'a>(
             let _ = fs::remove_file(&beside);
             return Ok(Staging::Changed(spaces));
         }
-        fs::rename(&beside, &path).map_err(|error| errno_of(&error))?;
+        match copied {
+            Ok(()) => fs::rename(&beside, &path).map_err(|error| errno_of(&error))?,
+            // Without space for a copy, the sealed file itself can be written if the store has its bytes.
+            Err(Errno::ENOSPC)
+                if crate::in_place::is_only_user(&spaces, key, &hash)
+                    && crate::in_place::write(daemon, call.workspace, attr, &hash, keep)? =>
+            {
+                become_staged(daemon, call, &mut spaces, attr, &path, false)?;
+                return Ok(Staging::Ready(spaces));
+            }
+            Err(errno) => return Err(errno),
+        }
     }
     // Who opens the sealed file from here on waits, and then finds that it is staged.
     let quiet = crate::in_place::quiet(daemon, attr.vnode, &hash)?;
