@@ -3,7 +3,7 @@
 mod common;
 use common::{Vrift, stdout};
 
-const COMMANDS: [&str; 32] = [
+const COMMANDS: &[&str] = &[
     "ingest",
     "run",
     "env",

@@ -141,11 +141,8 @@ fn open_existing<'a>(
             Ok(Staging::Ready(spaces)) => {
                 let path = daemon.folders.staging(call.workspace, vnode.0);
                 let native = native_flags(flags.bits().cast_unsigned());
-                let fd = if call.by_name {
-                    Ok(None)
-                } else {
-                    open_file(&path, native, Mode::empty()).map(Some)
-                };
+                let fd =
+                    if call.by_name { Ok(None) } else { open_file(&path, native, Mode::empty()).map(Some) };
                 if fd.is_ok() {
                     daemon.watches.opened(call.workspace, vnode);
                 }

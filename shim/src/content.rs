@@ -87,7 +87,8 @@ pub fn open_for_writing(mut request: Request<'_>, flags: c_int) -> Result<(Vnode
         Err(_) => {
             let mut again = Request::new(Op::Open);
             again.body.vnode = U64::new(vnode.0);
-            again.body.flags = U32::new((flags & !(libc::O_CREAT | libc::O_EXCL | libc::O_TRUNC) | truncate) as u32);
+            again.body.flags =
+                U32::new((flags & !(libc::O_CREAT | libc::O_EXCL | libc::O_TRUNC) | truncate) as u32);
             again.cloexec = flags & libc::O_CLOEXEC != 0;
             match again.send_for_fd() {
                 Ok((_, fd)) => Ok((vnode, fd)),

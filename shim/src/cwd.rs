@@ -3,8 +3,8 @@
 
 use crate::fds;
 use crate::init;
-use crate::raw::{self, Errno};
 use crate::line;
+use crate::raw::{self, Errno};
 use crate::resolve::{Place, resolve_bytes};
 use crate::text::{PathText, below};
 use core::sync::atomic::{AtomicU64, Ordering};

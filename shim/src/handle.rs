@@ -3,8 +3,8 @@
 //! also to a daemon that was started anew, and the daemon opens the rest for them. Only root becomes another user, and
 //! only root's daemon takes such clients.
 
-use crate::raw::{self, Errno};
 use crate::line;
+use crate::raw::{self, Errno};
 use crate::text::Text;
 use core::cell::UnsafeCell;
 use core::ffi::c_int;

@@ -3,9 +3,9 @@
 //! each process start one more mmap(2).
 
 use crate::fds;
+use crate::line::ForkState;
 use crate::outside;
 use crate::raw::{self, Errno};
-use crate::line::ForkState;
 use crate::view;
 use core::sync::atomic::{AtomicPtr, Ordering};
 

@@ -108,7 +108,8 @@ impl<'a> Request<'a> {
             Outcome::Answer(len) => {
                 state.next_id.store(id, Ordering::Relaxed);
                 let answer = FrameHeader::parse(&bytes[..len]).ok();
-                let answer = answer.filter(|(reply, op, _)| reply.request_id == header.request_id && *op == self.op);
+                let answer =
+                    answer.filter(|(reply, op, _)| reply.request_id == header.request_id && *op == self.op);
                 let Some((reply, _, body)) = answer else { return Some(Err(libc::EIO)) };
                 let body = VnodeReply::read_from_prefix(body).map_or(VnodeReply::default(), |(body, _)| body);
                 Some(match reply.status.get() {
@@ -180,8 +181,7 @@ impl<'a> Request<'a> {
             }
         };
         loop {
-            let attempt =
-                line.connected().and_then(|fd| self.exchange::<LEN>(fd, &header, more));
+            let attempt = line.connected().and_then(|fd| self.exchange::<LEN>(fd, &header, more));
             match attempt {
                 Ok((status, reply, fd)) => {
                     answered(deadline_ns);

@@ -1,7 +1,7 @@
 //! The process's umask, which creating calls must apply: Linux has no call that only reads it.
 
-use crate::raw;
 use crate::line;
+use crate::raw;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 const UNKNOWN: u32 = u32::MAX;

@@ -3,9 +3,9 @@
 use super::hook;
 use crate::errno;
 use crate::fds;
+use crate::line;
 use crate::raw;
 use crate::real::real;
-use crate::line;
 use core::ffi::{c_int, c_uint, c_ulong};
 
 hook! {
