@@ -23,6 +23,11 @@ use vrift_manifest::{Content, SetAttr, VnodeNo};
 const IDLE: Duration = Duration::from_millis(200);
 /// After a message, others are waited for this long: being woken for each file that a client closes costs the client time.
 const GATHER: Duration = Duration::from_millis(10);
+/// While clients make this many requests in [`LOOK`], sealing, which has the core lock for each file, waits: at most
+/// [`WAIT_MAX`] longer than it does anyway.
+const BURST: u64 = 10;
+const LOOK: Duration = Duration::from_millis(5);
+const WAIT_MAX: Duration = Duration::from_secs(1);
 /// Without inotify, all staged files are tried this often.
 const SWEEP: Duration = Duration::from_secs(1);
 /// A file that could not be sealed for lack of space or an I/O error is tried again after this time.
@@ -200,8 +205,28 @@ impl Daemon {
     }
 }
 
+/// Whether clients make one request after the other.
+struct Burst {
+    requests: u64,
+    looked: Instant,
+    is_on: bool,
+}
+
+impl Burst {
+    fn look(&mut self, daemon: &Daemon) -> bool {
+        let now = Instant::now();
+        if now.saturating_duration_since(self.looked) >= LOOK {
+            let requests = daemon.stats.requests.load(Ordering::Relaxed);
+            self.is_on = requests.wrapping_sub(self.requests) >= BURST;
+            (self.requests, self.looked) = (requests, now);
+        }
+        self.is_on
+    }
+}
+
 /// The thread that seals what has been idle.
 pub fn run(daemon: &Arc<Daemon>) {
+    let mut burst = Burst { requests: 0, looked: Instant::now(), is_on: false };
     let mut due: HashMap<(u32, u64), Instant> = HashMap::new();
     // What a daemon before this one left behind staged was perhaps closed while nobody listened.
     let mut everything = true;
@@ -213,15 +238,24 @@ pub fn run(daemon: &Arc<Daemon>) {
             }
         }
         let now = Instant::now();
-        let ready: Vec<_> = due.iter().filter(|(_, at)| **at <= now).map(|(key, _)| *key).collect();
-        for key in ready {
+        let ready: Vec<_> = due.iter().filter(|(_, at)| **at <= now).map(|(key, at)| (*key, *at)).collect();
+        let mut put_off = false;
+        for (key, at) in ready {
+            if burst.look(daemon) && at.elapsed() < WAIT_MAX {
+                put_off = true;
+                break;
+            }
             due.remove(&key);
             // Busy: the last writer's close will be heard.
             if daemon.seal(key.0, VnodeNo(key.1)).is_err() {
                 due.insert(key, Instant::now() + RETRY);
             }
         }
-        wait(daemon, due.values().min().copied());
+        if put_off {
+            std::thread::sleep(LOOK);
+        } else {
+            wait(daemon, due.values().min().copied());
+        }
         everything = collect(daemon, &mut due);
     }
 }
