@@ -23,7 +23,6 @@ use vrift_protocol::VnodeReply;
 
 /// Sealed files up to this many bytes are copied on the event loop (some 100 us); longer ones by a worker.
 const QUICK_COPY_LEN: u64 = 256 * 1024;
-const STAGING_MODE: Mode = Mode::from_bits_truncate(0o600);
 
 pub fn open(daemon: &Daemon, call: &Call) -> Attempt {
     let spaces = daemon.spaces();
@@ -71,10 +70,11 @@ fn create(daemon: &Daemon, call: &Call, mut spaces: Spaces<'_>) -> Answer {
     // The file is there before its name is: a reader that finds the name can open it.
     let path = daemon.folders.staging(call.workspace, vnode.0);
     let (fd, stat) = if call.by_name {
-        make_file(&path)?;
+        make_file(&path, staging_mode(call.request.mode.get()))?;
         (None, lstat(&path)?)
     } else {
-        let fd = create_file(&path, native_flags(call.request.flags.get()))?;
+        let mode = staging_mode(call.request.mode.get());
+        let fd = create_file(&path, native_flags(call.request.flags.get()), mode)?;
         let stat = fstat(&fd)?;
         (Some(fd), stat)
     };
@@ -94,21 +94,27 @@ fn create(daemon: &Daemon, call: &Call, mut spaces: Spaces<'_>) -> Answer {
     }
 }
 
+/// The vnode's own permissions, which it then has already when its last name goes, and the daemon's, without which it
+/// could not be sealed. The folder lets nobody else in.
+fn staging_mode(mode: u32) -> Mode {
+    Mode::from_bits_truncate(mode & 0o777 | 0o600)
+}
+
 /// A new, empty staging file. One that is left from before the vnode number was decided is replaced.
-fn create_file(path: &Path, flags: OFlag) -> Result<OwnedFd, Errno> {
+fn create_file(path: &Path, flags: OFlag, mode: Mode) -> Result<OwnedFd, Errno> {
     let flags = flags | OFlag::O_CREAT | OFlag::O_EXCL;
-    match open_file(path, flags, STAGING_MODE) {
+    match open_file(path, flags, mode) {
         Err(Errno::EEXIST) => {
             nix::unistd::unlink(path)?;
-            open_file(path, flags, STAGING_MODE)
+            open_file(path, flags, mode)
         }
         result => result,
     }
 }
 
 /// As [`create_file`], without opening it, which those who watch the vnode would see.
-fn make_file(path: &Path) -> Result<(), Errno> {
-    let made = || mknod(path, SFlag::S_IFREG, STAGING_MODE, 0);
+fn make_file(path: &Path, mode: Mode) -> Result<(), Errno> {
+    let made = || mknod(path, SFlag::S_IFREG, mode, 0);
     match made() {
         Err(Errno::EEXIST) => {
             nix::unistd::unlink(path)?;
@@ -219,7 +225,7 @@ fn stage<'a>(
     }
     let path = daemon.folders.staging(call.workspace, attr.vnode.0);
     if keep == Some(0) {
-        make_file(&path)?;
+        make_file(&path, staging_mode(attr.mode))?;
         keep_atime(&path, attr)?;
     } else if !call.may_wait {
         if attr.size > QUICK_COPY_LEN {

@@ -11,7 +11,7 @@ const GAP: Duration = Duration::from_micros(400);
 const WAIT: Duration = Duration::from_micros(80);
 /// Between two looks this much means that the processor was given to somebody else.
 const TAKEN_AWAY: Duration = Duration::from_micros(40);
-/// Pause after the processor was taken away, or after [`MISSES`] waits in vain.
+/// Pause after so many waits in vain in a row, of which one that the processor was taken away from counts as two.
 const PAUSE: Duration = Duration::from_millis(20);
 const MISSES: u32 = 4;
 
@@ -48,18 +48,20 @@ impl Patience {
         try_it.then_some(Wait { until: now + WAIT, looked: now })
     }
 
+    /// What was waited for has come.
+    pub fn met(&mut self) {
+        self.misses = 0;
+    }
+
     /// Nothing has come yet; false: sleep.
     pub fn go_on(&mut self, wait: &mut Wait, now: Instant) -> bool {
-        if now.saturating_duration_since(wait.looked) > TAKEN_AWAY {
-            self.pause_until = now + PAUSE;
-            return false;
-        }
+        let taken_away = now.saturating_duration_since(wait.looked) > TAKEN_AWAY;
         wait.looked = now;
-        if now < wait.until {
+        if now < wait.until && !taken_away {
             return true;
         }
-        self.misses += 1;
-        if self.misses == MISSES {
+        self.misses += if taken_away { 2 } else { 1 };
+        if self.misses >= MISSES {
             self.misses = 0;
             self.pause_until = now + PAUSE;
         }
@@ -101,9 +103,11 @@ mod tests {
     fn a_wait_ends_and_ends_at_once_when_others_want_the_processor() {
         let mut now = Instant::now();
         let mut patience = Patience::new(now);
-        let mut wait = burst(&mut patience, &mut now, 2 * ROW).unwrap();
-        assert!(patience.go_on(&mut wait, now + SOON));
-        assert!(!patience.go_on(&mut wait, now + 2 * SOON + TAKEN_AWAY));
+        for _ in 0..2 {
+            let mut wait = burst(&mut patience, &mut now, 2 * ROW).expect("it tries");
+            assert!(patience.go_on(&mut wait, now + SOON));
+            assert!(!patience.go_on(&mut wait, now + 2 * SOON + TAKEN_AWAY));
+        }
         assert!(burst(&mut patience, &mut now, 2 * ROW).is_none(), "it pauses");
         now += PAUSE * 2;
         assert!(burst(&mut patience, &mut now, 2 * ROW).is_some(), "and tries again");
@@ -120,5 +124,18 @@ mod tests {
             }
         }
         assert!(burst(&mut patience, &mut now, 2 * ROW).is_none());
+    }
+
+    #[test]
+    fn waits_in_vain_between_others_do_not() {
+        let mut now = Instant::now();
+        let mut patience = Patience::new(now);
+        for _ in 0..3 * MISSES {
+            let mut wait = burst(&mut patience, &mut now, 2 * ROW).expect("it tries");
+            while patience.go_on(&mut wait, now) {
+                now += SOON;
+            }
+            patience.met();
+        }
     }
 }

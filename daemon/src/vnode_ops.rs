@@ -12,7 +12,7 @@ use nix::sys::stat::{Mode, SFlag, UtimensatFlags, mknod, utimensat};
 use nix::sys::time::TimeSpec;
 use std::fs;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use vrift_manifest::types::{S_IFBLK, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT};
@@ -344,12 +344,16 @@ pub fn tidy(daemon: &Daemon, workspace: u32, applied: &Applied) {
     let file = |unlinked: &Unlinked| match unlinked.content {
         Content::Staged if unlinked.last => {
             let path = daemon.folders.staging(workspace, unlinked.vnode.0);
-            // Who has it open asks the file itself for these from now on.
-            if nix::unistd::geteuid().is_root() && (unlinked.uid, unlinked.gid) != (0, 0) {
-                let _gone_already = std::os::unix::fs::chown(&path, Some(unlinked.uid), Some(unlinked.gid));
+            // Who has it open asks the file itself for these from now on. Most have them from the start.
+            let real = fs::symlink_metadata(&path);
+            let (owner, mode) = ((unlinked.uid, unlinked.gid), unlinked.mode & 0o7777);
+            let is_other = |owner| real.as_ref().is_ok_and(|real| (real.uid(), real.gid()) != owner);
+            if is_other(owner) && nix::unistd::geteuid().is_root() {
+                let _gone_already = std::os::unix::fs::chown(&path, Some(owner.0), Some(owner.1));
             }
-            let mode = fs::Permissions::from_mode(unlinked.mode & 0o7777);
-            let _gone_already = fs::set_permissions(&path, mode);
+            if real.as_ref().is_ok_and(|real| real.mode() & 0o7777 != mode) {
+                let _gone_already = fs::set_permissions(&path, fs::Permissions::from_mode(mode));
+            }
             // Before the reply: that the client's fd has no name left tells it that its vnode is gone.
             let _ = fs::remove_file(&path);
         }

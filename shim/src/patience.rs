@@ -19,7 +19,8 @@ const GAP: u64 = 1 << 20;
 const WAIT: u64 = 1 << 18;
 /// Between two looks this much means that the processor was given to somebody else. Some 40 us.
 const TAKEN_AWAY: u64 = 1 << 17;
-/// Pause after the processor was taken away, or after [`MISSES`] waits in vain. Some 20 ms.
+/// Pause after so many waits in vain in a row, of which one that the processor was taken away from counts as two. Some
+/// 20 ms.
 const PAUSE: u64 = 1 << 26;
 const MISSES: u32 = 4;
 
@@ -73,21 +74,23 @@ impl Patience {
 }
 
 impl Wait<'_> {
+    /// The answer came.
+    pub fn met(self) {
+        self.patience.misses.store(0, Ordering::Relaxed);
+    }
+
     /// The answer was not there yet; `None`: sleep.
     pub fn go_on(self) -> Option<Self> {
         let now = now();
-        if now.wrapping_sub(self.looked) > TAKEN_AWAY {
-            self.patience.pause_until.store(now + PAUSE, Ordering::Relaxed);
-            return None;
-        }
-        if now < self.until {
+        let taken_away = now.wrapping_sub(self.looked) > TAKEN_AWAY;
+        if now < self.until && !taken_away {
             return Some(Wait { looked: now, ..self });
         }
-        let misses = self.patience.misses.load(Ordering::Relaxed) + 1;
-        self.patience.misses.store(misses % MISSES, Ordering::Relaxed);
-        if misses == MISSES {
+        let misses = self.patience.misses.load(Ordering::Relaxed) + if taken_away { 2 } else { 1 };
+        if misses >= MISSES {
             self.patience.pause_until.store(now + PAUSE, Ordering::Relaxed);
         }
+        self.patience.misses.store(if misses >= MISSES { 0 } else { misses }, Ordering::Relaxed);
         None
     }
 }

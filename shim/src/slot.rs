@@ -90,6 +90,7 @@ impl Page {
         let mut wait = patience.wait();
         while let Some(going_on) = wait {
             if slot.is_answered() {
+                going_on.met();
                 break;
             }
             core::hint::spin_loop();

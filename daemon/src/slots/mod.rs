@@ -82,6 +82,7 @@ fn wait(connection: &Connection, slot: &SharedSlot, patience: &mut Patience) -> 
     if let Some(mut wait) = patience.answered(Instant::now()) {
         loop {
             if slot.is_posted() {
+                patience.met();
                 return true;
             }
             if !patience.go_on(&mut wait, Instant::now()) {
