@@ -78,6 +78,7 @@ const KEYS: &[(&str, &str)] = &[
     ("store.compression", "zstd's level for content that is stored from now on, 1 to 19; 0: not compressed"),
     ("store.max_size_bytes", "store and cache are collected down to this by themselves; 0: no bound"),
     ("ingest.gitignore", "what git ignores in a git work tree is left out when a directory is taken in"),
+    ("keystore.key_file", "private keys are encrypted in the store under a key that is made of this file"),
 ];
 
 fn value_of(config: &Config, name: &str) -> String {
@@ -85,6 +86,9 @@ fn value_of(config: &Config, name: &str) -> String {
         "store.compression" => config.store.compression.to_string(),
         "store.max_size_bytes" => config.store.max_size_bytes.to_string(),
         "ingest.gitignore" => config.ingest.gitignore.to_string(),
+        "keystore.key_file" => {
+            config.keystore.key_file.as_ref().map_or(String::new(), |path| path.display().to_string())
+        }
         _ => String::new(),
     }
 }
@@ -169,7 +173,7 @@ mod tests {
         fs::write(dir.path().join(CONFIG_FILE), "[store]\ncompression = 3\n").unwrap();
         let settings = settings(dir.path()).unwrap();
         let found: Vec<_> = settings.iter().map(|it| (&it.value[..], it.origin == "default")).collect();
-        assert_eq!(found, [("3", false), ("0", true), ("true", true)]);
+        assert_eq!(found, [("3", false), ("0", true), ("true", true), ("", true)]);
     }
 
     #[test]
@@ -178,6 +182,8 @@ mod tests {
         let said = parse("[store]\ncompression = 3\nmax_size_bytes = 5000000000\n").unwrap().store;
         assert_eq!((said.level(), said.max_size_bytes), (Some(3), 5_000_000_000));
         assert_eq!(parse("[store]\ncompression = 0\n").unwrap().store.level(), None);
+        let key_file = parse("[keystore]\nkey_file = \"/mnt/key\"\n").unwrap().keystore.key_file;
+        assert_eq!(key_file.as_deref(), Some(Path::new("/mnt/key")));
         for wrong in [
             "[store]\ncompresion = 3\n",
             "[stores]\n",

@@ -35,6 +35,9 @@ pub struct Rm {
 
 impl Fork {
     pub fn run(self, quiet: bool) -> Result<u8> {
+        if self.names.len() < 2 && self.from.as_deref() != Some(ACTIVE) {
+            return Err(usage("the name of the new workspace is missing".into()));
+        }
         let mut session = Session::open(quiet)?;
         let (origin, name, snapshot) = origin(&mut session, self.names, self.from)?;
         let chosen = Chosen::find(&mut session, &Which { workspace: Some(origin) })?;
@@ -57,18 +60,20 @@ impl Fork {
     }
 }
 
+fn usage(what: String) -> CliError {
+    CliError::Usage { what, hint: "usage: vrift fork W NEW [--from SNAP]".into() }
+}
+
 /// The workspace to start from, the new name, the snapshot.
 fn origin(
     session: &mut Session,
     mut names: Vec<String>,
     from: Option<String>,
 ) -> Result<(String, String, Option<String>)> {
-    let usage = |what: String| CliError::Usage { what, hint: "usage: vrift fork W NEW [--from SNAP]".into() };
     let name = names.pop().unwrap_or_default();
     let origin = names.pop();
     if from.as_deref() != Some(ACTIVE) {
-        let origin = origin.ok_or_else(|| usage("the name of the new workspace is missing".into()))?;
-        return Ok((origin, name, from));
+        return Ok((origin.unwrap_or_default(), name, from));
     }
     let tree = super::boot::in_use(session)?;
     if origin.is_some_and(|origin| origin != tree.workspace) {
