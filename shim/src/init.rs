@@ -103,8 +103,10 @@ pub fn ensure() {
 
 #[cold]
 fn start(envp: *const *const c_char) {
-    // Run-time libraries of sanitizers call hooks before the C library is set up: they are in no view yet.
+    // Run-time libraries of sanitizers call hooks before the C library is set up: they are in no view yet, but find the
+    // functions behind the hooks.
     if envp.is_null() {
+        crate::real::find_libraries();
         return;
     }
     if STATE.compare_exchange(UNSET, BUSY, Ordering::Acquire, Ordering::Relaxed).is_err() {

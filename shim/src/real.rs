@@ -223,7 +223,7 @@ unsafe extern "C" {
 static OWN: AtomicPtr<LinkMap> = AtomicPtr::new(core::ptr::null_mut());
 static LAST: AtomicPtr<LinkMap> = AtomicPtr::new(core::ptr::null_mut());
 
-/// Remembers which libraries come after this one. Called once, by [`crate::init`].
+/// Remembers which libraries come after this one. Called by [`crate::init`] while the program starts; again is the same.
 pub fn find_libraries() {
     // SAFETY: while constructors run nothing is unloaded, and the list ends with a null pointer.
     unsafe {

@@ -126,9 +126,10 @@ unsafe extern "C" fn visit(info: *mut dl_phdr_info, size: usize, data: *mut c_vo
 }
 
 hook! {
-    /// This library comes last: the run-time library of -fsanitize=address does not go on unless it is the first one.
+    /// This library comes last: the run-time library of -fsanitize=address, which asks before anything is known about the
+    /// view, does not go on unless it is the first one.
     fn dl_iterate_phdr(callback: Visit, data: *mut c_void) -> c_int {
-        let (Some(visitor), true) = (callback, init::in_view()) else {
+        let Some(visitor) = callback else {
             return real!(dl_iterate_phdr(callback: Visit, data: *mut c_void) -> c_int);
         };
         let mut visitor = Visitor { visit: visitor, data, own: None };
