@@ -6,6 +6,7 @@
 
 tree() {
     for i in 1 2 3; do head -c 200000 /dev/urandom >"file$i"; done
+    for i in 1 2 3 4 5 6 7 8; do head -c 500000 /dev/urandom >"more$i"; done
     echo small >small
 }
 
@@ -33,10 +34,31 @@ PY
 said() { "$@" >"$T/out"; }
 sum() { sha256sum <"$VRIFT_HOME/store.img"; }
 
+# A scrub that is interrupted goes on where it was, once; the next is a whole one.
+resumed() {
+    all=$(sed -n 's/^\([0-9]*\) blobs.*/\1/p' "$T/out")
+    "$VRIFT" scrub --rate 1 >"$T/first" 2>&1 &
+    scrub=$!
+    tries=0
+    until [ -s "$VRIFT_HOME/scrub.position" ] || [ "$tries" -ge 100 ]; do
+        tries=$((tries + 1))
+        sleep 0.1
+    done
+    kill -INT "$scrub"
+    wait "$scrub"
+    exits 0 'a scrub after one that was interrupted' said "$VRIFT" scrub --rate 0
+    cat "$T/out"
+    rest=$(sed -n 's/^\([0-9]*\) blobs.*/\1/p' "$T/out")
+    check "looks at the rest alone ($rest of $all)" [ "$rest" -lt "$all" ]
+    exits 0 'the next one' said "$VRIFT" scrub --rate 0
+    is "$(sed -n 's/^\([0-9]*\) blobs.*/\1/p' "$T/out")" "$all" 'is a whole one'
+}
+
 online() {
     exits 0 'a sound store, daemon running' said "$VRIFT" fsck
     check 'says so' grep -q '0 flaws' "$T/out"
     exits 0 'scrub of a sound store' said "$VRIFT" scrub --rate 0
+    resumed
     flip "$(offset_in_store "$TREE/file1")"
     exits 1 'scrub finds a turned bit' said "$VRIFT" scrub
     check 'names the path' grep -q 'tree:.*file1' "$T/out"
