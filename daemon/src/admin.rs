@@ -13,7 +13,7 @@ use vrift_protocol::admin::{
     WorkspaceInfo,
 };
 use vrift_protocol::history::RunRow;
-use vrift_protocol::{FrameHeader, MAX_FRAME_LEN, PROTOCOL_VERSION, names};
+use vrift_protocol::{FrameHeader, MAX_FRAME_LEN, PROTOCOL_VERSION};
 
 /// Bytes of rows in one frame: escaping can only make a row smaller than [`row_len`] says.
 const ROWS_LEN_MAX: usize = MAX_FRAME_LEN - 8 * 1024;
@@ -336,7 +336,7 @@ fn status(daemon: &Daemon) -> DaemonStatus {
         version: env!("CARGO_PKG_VERSION").into(),
         protocol: PROTOCOL_VERSION,
         home: daemon.folders.home.clone().into(),
-        store: daemon.folders.in_home(names::STORE_FILE).into(),
+        store: std::path::PathBuf::from(daemon.folders.store.to_string()).into(),
         store_bytes: stats.used_bytes,
         blobs: stats.blobs,
         blob_bytes: stats.blob_bytes,

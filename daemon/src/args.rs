@@ -7,6 +7,12 @@ use std::path::PathBuf;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Args {
     pub home: Option<PathBuf>,
+    /// Where the store is, when it is not in the state folder.
+    pub store: Option<OsString>,
+    /// Make an empty store and end.
+    pub init: bool,
+    /// With `init`: what is at this place, which must be that of the store, may be lost.
+    pub overwrite: Option<OsString>,
     /// Stay in the foreground, unsupervised, messages to stderr.
     pub foreground: bool,
     /// This is the serving process below the supervisor.
@@ -23,7 +29,9 @@ pub struct Args {
 }
 
 pub const USAGE: &str =
-    "usage: vriftd [--home DIR] [--foreground] [--ready-fd N] [--fsck [--repair]] [--show-config]
+    "usage: vriftd [--home DIR] [--store PLACE] [--foreground] [--ready-fd N] [--fsck [--repair]] [--show-config]
+       vriftd --store PLACE --init [--overwrite PLACE]
+PLACE is a file or a block device (/dev/vdb). --init makes an empty store there, --overwrite in place of what is there.
 The daemon behind `vrift`; it is started when needed, `vrift daemon start` starts it by hand.";
 
 impl Args {
@@ -34,6 +42,11 @@ impl Args {
             match arg.to_str() {
                 Some("--home") => {
                     parsed.home = Some(args.next().ok_or("--home needs a folder")?.into());
+                }
+                Some("--store") => parsed.store = Some(args.next().ok_or("--store needs a place")?),
+                Some("--init") => parsed.init = true,
+                Some("--overwrite") => {
+                    parsed.overwrite = Some(args.next().ok_or("--overwrite needs the store's place again")?);
                 }
                 Some("--foreground") => parsed.foreground = true,
                 Some("--fsck") => parsed.fsck = true,
@@ -48,6 +61,9 @@ impl Args {
                 Some("--help" | "-h") => parsed.help = true,
                 _ => return Err(format!("unknown argument {}", arg.display())),
             }
+        }
+        if parsed.overwrite.is_some() && !parsed.init {
+            return Err("--overwrite is for --init".into());
         }
         Ok(parsed)
     }

@@ -47,6 +47,8 @@ pub struct KeystoreConfig {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct StoreConfig {
+    /// Where the store is; none: a file in the state folder.
+    pub device: Option<std::path::PathBuf>,
     /// zstd's level for content that is stored from now on, 1 to 19; 0: not compressed.
     pub compression: i32,
     /// Store and hot tier together are collected down to this, by themselves, when they are larger; 0: no bound.
@@ -75,6 +77,7 @@ pub fn read(home: &Path) -> Result<Config> {
 
 /// A key, what it is and in which range.
 const KEYS: &[(&str, &str)] = &[
+    ("store.device", "where the store is: a file or a block device; none: store.img in the state folder"),
     ("store.compression", "zstd's level for content that is stored from now on, 1 to 19; 0: not compressed"),
     ("store.max_size_bytes", "store and cache are collected down to this by themselves; 0: no bound"),
     ("ingest.gitignore", "what git ignores in a git work tree is left out when a directory is taken in"),
@@ -83,6 +86,9 @@ const KEYS: &[(&str, &str)] = &[
 
 fn value_of(config: &Config, name: &str) -> String {
     match name {
+        "store.device" => {
+            config.store.device.as_ref().map_or(String::new(), |path| path.display().to_string())
+        }
         "store.compression" => config.store.compression.to_string(),
         "store.max_size_bytes" => config.store.max_size_bytes.to_string(),
         "ingest.gitignore" => config.ingest.gitignore.to_string(),
@@ -147,6 +153,8 @@ fn parse(text: &str) -> Result<Config> {
     let config: Config = toml::from_str(text)?;
     let level = config.store.compression;
     ensure!((0..=LEVEL_MAX).contains(&level), "store.compression is {level}, not 0 to {LEVEL_MAX}");
+    let device = config.store.device.as_deref();
+    ensure!(device.is_none_or(Path::is_absolute), "store.device is no absolute path");
     let key_file = config.keystore.key_file.as_deref();
     ensure!(key_file.is_none_or(Path::is_absolute), "keystore.key_file is no absolute path");
     Ok(config)
@@ -173,7 +181,7 @@ mod tests {
         fs::write(dir.path().join(CONFIG_FILE), "[store]\ncompression = 3\n").unwrap();
         let settings = settings(dir.path()).unwrap();
         let found: Vec<_> = settings.iter().map(|it| (&it.value[..], it.origin == "default")).collect();
-        assert_eq!(found, [("3", false), ("0", true), ("true", true), ("", true)]);
+        assert_eq!(found, [("", true), ("3", false), ("0", true), ("true", true), ("", true)]);
     }
 
     #[test]
@@ -190,6 +198,7 @@ mod tests {
             "[store]\ncompression = 20\n",
             "[store]\ncompression = -1\n",
             "[keystore]\nkey_file = \"relative\"\n",
+            "[store]\ndevice = \"store.img\"\n",
             "x",
         ] {
             assert!(parse(wrong).is_err(), "{wrong}");

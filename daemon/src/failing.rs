@@ -4,7 +4,7 @@
 //! is set. As long as it is there, they fail with the errno that it has as a number. With `ERRNO NTH` in it only the NTH
 //! (0: the next) does, and the file is removed then; with `ERRNO NTH short` half of what it writes is written before.
 
-use statefs_journal::{BlockDevice, DevOffset, FileDevice};
+use statefs_journal::{BlockDevice, DevOffset};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const VARIABLE: &str = "VRIFT_TEST_FAIL";
 
 struct Failing {
-    device: FileDevice,
+    device: Arc<dyn BlockDevice>,
     file: PathBuf,
     /// Writes and flushes since there is a file.
     passed: AtomicU64,
@@ -26,10 +26,10 @@ struct Fault {
 }
 
 /// The device, or one that may fail.
-pub fn device(device: FileDevice) -> Arc<dyn BlockDevice> {
+pub fn device(device: Arc<dyn BlockDevice>) -> Arc<dyn BlockDevice> {
     match std::env::var_os(VARIABLE) {
         Some(file) => Arc::new(Failing { device, file: file.into(), passed: AtomicU64::new(0) }),
-        None => Arc::new(device),
+        None => device,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The state folder and the runtime folder: made private, checked, named.
 
 use crate::namespace::Places;
+use crate::place::Place;
 use nix::unistd::geteuid;
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -13,6 +14,8 @@ use vrift_protocol::{locate, names};
 pub struct Folders {
     pub home: PathBuf,
     pub runtime: PathBuf,
+    /// Where the store is.
+    pub store: Place,
 }
 
 /// Makes a folder with mode 0700, and its missing parents.
@@ -55,7 +58,8 @@ impl Folders {
         make_private(&runtime.join("w"))?;
         make_private(&runtime.join(names::SOCKETS_DIR))?;
         make_private(&runtime.join(names::WATCHES_DIR))?;
-        Ok(Folders { home, runtime })
+        let store = Place::Path(home.join(names::STORE_FILE));
+        Ok(Folders { home, runtime, store })
     }
 
     pub fn in_runtime(&self, name: &str) -> PathBuf {

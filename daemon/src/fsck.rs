@@ -1,40 +1,40 @@
 //! `vriftd --fsck`: a look at a store that no daemon serves. Prints one JSON document.
 
+use crate::args::Args;
 use crate::folders::Folders;
+use crate::place::Place;
 use crate::record::Record;
 use crate::{damage, recover};
 use anyhow::{Context, Result};
 use statefs_journal::device::OverlayDevice;
-use statefs_journal::{BlockDevice, FileDevice, Fsck, Store, StoreError};
+use statefs_journal::{BlockDevice, Fsck, Store, StoreError};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 use vrift_protocol::admin::{Checked, Flaw, PathBytes};
-use vrift_protocol::names;
 
 /// Checks everything, with `repairs` also mends what can be mended. Without it nothing is changed. False, and nothing
 /// is done or printed: a daemon serves the store, or is about to.
 ///
 /// # Errors
 /// What keeps it from telling what the store holds.
-pub fn run(home: &Path, repairs: bool) -> Result<bool> {
+pub fn run(args: &Args, home: &Path) -> Result<bool> {
     let started = Instant::now();
-    let folders = Folders::prepare(home).context("cannot use the state folder")?;
+    let repairs = args.repair;
+    let mut folders = Folders::prepare(home).context("cannot use the state folder")?;
     // As long as it is held no daemon begins to serve.
     let Some(_lock) = crate::serve::lock_unserved(&folders)? else { return Ok(false) };
-    let path = folders.in_home(names::STORE_FILE);
-    let device = FileDevice::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
+    folders.store = Place::choose(args, &crate::config::read(&folders.home)?, &folders.home)?;
+    let device = folders.store.open_to_check()?;
     let mut checked = Checked { complete: true, ..Checked::default() };
-    let found = Store::fsck(&device, repairs).with_context(|| format!("{}", path.display()))?;
+    let found = Store::fsck(&*device, repairs).with_context(|| folders.store.to_string())?;
     let opens = found.findings.iter().all(|finding| finding.repaired || finding.remedy.is_some());
     note(&mut checked, &found);
     // What was not mended keeps the journal from being read to its end: the rest cannot be told.
     if found.is_sound() || (opens && !repairs && only_superblocks(&found)) {
-        let device: Arc<dyn BlockDevice> = Arc::new(device);
         let device = if repairs { device } else { Arc::new(OverlayDevice::new(device)) };
-        check_content(device, &folders, repairs, &mut checked)
-            .with_context(|| format!("{}", path.display()))?;
+        check_content(device, &folders, repairs, &mut checked).with_context(|| folders.store.to_string())?;
     } else {
         checked.complete = false;
     }

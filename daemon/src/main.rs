@@ -40,7 +40,9 @@ mod look;
 mod namespace;
 mod open;
 mod open_real;
+mod owner;
 mod patience;
+mod place;
 mod policy;
 mod real_things;
 mod real_tree;
@@ -117,8 +119,13 @@ fn run(args: &Args) -> Result<i32> {
         println!("{}", serde_json::to_string(&config::settings(&home)?)?);
         return Ok(0);
     }
+    if args.init {
+        let place = place::Place::choose(args, &config::read(&home)?, &home)?;
+        println!("{}", place.init(args.overwrite.as_deref())?);
+        return Ok(0);
+    }
     if args.fsck {
-        return Ok(if fsck::run(&home, args.repair)? { 0 } else { names::EXIT_SERVED });
+        return Ok(if fsck::run(args, &home)? { 0 } else { names::EXIT_SERVED });
     }
     if args.foreground || args.serve {
         let filter = EnvFilter::try_from_env("VRIFT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));

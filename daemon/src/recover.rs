@@ -7,7 +7,7 @@ use crate::namespace::{Namespaces, Places, Workspace};
 use crate::record::{Change, Origin, Record};
 use crate::sealing::vnode_of_name;
 use anyhow::{Context, Result};
-use statefs_journal::{BlockDevice, FileDevice, FormatOptions, Replay, Store, StoreError};
+use statefs_journal::{BlockDevice, Replay, Store, StoreError};
 use std::collections::HashSet;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -37,14 +37,15 @@ impl Places for OutOfSight<'_> {
 
 /// Opens the store, making an empty one if there is none, and replays it.
 pub fn open_store(folders: &Folders) -> Result<(Arc<Store>, Namespaces)> {
-    let path = folders.in_home(names::STORE_FILE);
-    if !path.try_exists().with_context(|| format!("cannot look for {}", path.display()))? {
-        Store::create_file(&path, &FormatOptions::default())
-            .with_context(|| format!("cannot make the store {}", path.display()))?;
-    }
-    let device = FileDevice::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
-    replay_store(crate::failing::device(device), folders)
-        .with_context(|| format!("cannot open the store {}", path.display()))
+    let place = &folders.store;
+    let device = crate::failing::device(place.open()?);
+    let opened = replay_store(device, folders).map_err(|error| match error.downcast_ref::<StoreError>() {
+        Some(StoreError::NotAStore { .. } | StoreError::Empty) => error.context(place.hint_to_make()),
+        _ => error,
+    });
+    let (store, spaces) = opened.with_context(|| format!("cannot open the store {place}"))?;
+    crate::owner::claim(folders, &store, &spaces)?;
+    Ok((store, spaces))
 }
 
 /// Opens a store and builds the namespaces that it tells of, out of the readers' sight.

@@ -4,6 +4,7 @@ use crate::args::Args;
 use crate::clock::Clock;
 use crate::daemon::Daemon;
 use crate::folders::Folders;
+use crate::place::Place;
 use crate::recover;
 use crate::server::Server;
 use anyhow::{Context, Result, anyhow};
@@ -69,10 +70,11 @@ fn start(args: &Args, home: &Path, ready: &Ready) -> Result<(Arc<Daemon>, Server
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
-    let folders = Folders::prepare(home).context("cannot use the state folder")?;
+    let mut folders = Folders::prepare(home).context("cannot use the state folder")?;
     let lock = take_lock(&folders, args.ready_fd.is_some().then_some(ready))?;
 
     let config = crate::config::read(&folders.home)?;
+    folders.store = Place::choose(args, &config, &folders.home)?;
     let policy = crate::policy::read(&folders.home)?;
     let (store, mut spaces) = recover::open_store(&folders)?;
     if let Some((name, why)) = spaces.unreadable.values().next() {

@@ -37,7 +37,7 @@ pub fn supervise(args: &Args, home: &Path, log: &Path) -> Result<i32> {
     let mut deaths = VecDeque::new();
     loop {
         let started = Instant::now();
-        let mut child = start(home, ready_fd)?;
+        let mut child = start(args, home, ready_fd)?;
         if let Some(fd) = ready_fd.take() {
             let _ = nix::unistd::close(fd);
         }
@@ -79,10 +79,13 @@ fn detach_stdio(log: &Path) -> Result<()> {
     Ok(())
 }
 
-fn start(home: &Path, ready_fd: Option<i32>) -> Result<Child> {
+fn start(args: &Args, home: &Path, ready_fd: Option<i32>) -> Result<Child> {
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     let mut command = Command::new(program);
     command.arg("--serve").arg("--home").arg(home).current_dir("/").stdin(Stdio::null());
+    if let Some(store) = &args.store {
+        command.arg("--store").arg(store);
+    }
     if let Some(fd) = ready_fd {
         command.arg("--ready-fd").arg(fd.to_string());
     }

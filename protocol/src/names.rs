@@ -12,6 +12,8 @@ pub const ENV_WORKSPACE: &str = "VRIFT_WORKSPACE";
 /// The state folder.
 pub const ENV_HOME: &str = "VRIFT_HOME";
 /// When fsync(2) in the view makes things durable: [`FSYNC_EACH`] (the default) or [`FSYNC_END`].
+/// Where the daemon's store is, when it is not in the state folder.
+pub const ENV_STORE: &str = "VRIFT_STORE";
 pub const ENV_FSYNC: &str = "VRIFT_FSYNC";
 /// Each fsync(2) does what it says.
 pub const FSYNC_EACH: &str = "each";

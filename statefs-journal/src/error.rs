@@ -12,6 +12,15 @@ pub enum StoreError {
     /// Another process has the device open.
     #[error("store {path}: locked by another process")]
     Locked { path: PathBuf },
+    /// The kernel gave the device to somebody else.
+    #[error("store {name}: in use: mounted, part of a volume, or opened by another program")]
+    Held { name: String },
+    /// The device is not one that a store can be on.
+    #[error("store {name}: {why}")]
+    Unfit { name: String, why: String },
+    /// The device holds something that is not a store.
+    #[error("store {name}: holds {what} (its mark is at byte {offset})")]
+    Foreign { name: String, what: &'static str, offset: u64 },
     /// The device has no bytes at all.
     #[error("store: the device is empty; it was never formatted or has been truncated to nothing")]
     Empty,

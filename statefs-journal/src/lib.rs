@@ -25,7 +25,7 @@ mod sys;
 mod table;
 mod types;
 
-pub use device::{BlockDevice, FileDevice, MemDevice};
+pub use device::{BlockDevice, FileDevice, MemDevice, RawDevice};
 pub use error::StoreError;
 pub use state::{Key, KeyError, StateOp, StatePage, StateRow, Transaction};
 pub use store::{

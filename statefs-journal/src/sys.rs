@@ -1,6 +1,9 @@
 //! The system calls that std does not offer: advisory lock, preallocation, hole punching, mapped writes.
 #![allow(unsafe_code)]
 
+pub(crate) mod block;
+pub(crate) mod pages;
+
 use memmap2::{MmapOptions, MmapRaw};
 use std::fs::File;
 use std::io;

@@ -41,6 +41,11 @@ const VARIABLES: &[(&str, &str, &str)] = &[
         names::FSYNC_EACH,
         "each: fsync in the view does what it says; end: the end of the run does",
     ),
+    (
+        names::ENV_STORE,
+        "store.device, or store.img in the state folder",
+        "where the daemon that is started keeps its store",
+    ),
     (names::ENV_SAMPLE, "16", "one process in so many is looked at for calls past the library; 0: none"),
     ("VRIFT_LOG", "info", "what the daemon logs"),
     ("VRIFT_NAMESPACE", "on", "off: no mount namespaces for statically linked programs"),

@@ -9,11 +9,14 @@ pub mod fault;
 mod file;
 mod mem;
 mod overlay;
+mod raw;
+pub mod signatures;
 
 pub use fault::{CrashUnit, Fault, FaultDevice, Op};
 pub use file::FileDevice;
 pub use mem::MemDevice;
 pub use overlay::OverlayDevice;
+pub use raw::RawDevice;
 
 /// A device that keeps bytes. The engine reads whole blocks at block offsets, and writes so, too, but for journal
 /// records where [`BlockDevice::write_unit_bytes`] says that it need not.
