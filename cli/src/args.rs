@@ -56,6 +56,7 @@ pub enum Command {
     Report(report::Report),
     State(state::State),
     Key(key::Key),
+    Identity(identity::Identity),
     Audit(audit::Audit),
     Time(time::Time),
     Boot(boot::Boot),

@@ -20,6 +20,7 @@ mod probe;
 mod program;
 mod progress;
 mod quote;
+mod secret_input;
 mod services;
 mod session;
 mod start;

@@ -26,6 +26,7 @@ const COMMANDS: &[&str] = &[
     "report",
     "state",
     "key",
+    "identity",
     "audit",
     "time",
     "boot",

@@ -29,6 +29,8 @@ pub mod client;
 #[cfg(feature = "std")]
 pub mod history;
 #[cfg(feature = "std")]
+pub mod identity;
+#[cfg(feature = "std")]
 pub mod keystore;
 #[cfg(feature = "std")]
 pub mod locate;

@@ -17,21 +17,9 @@ pub fn run() -> Result<()> {
 /// library would get `vrift-protocol` and `vrift-manifest` with `std`.
 pub fn release() -> Result<()> {
     process::check(&mut process::cargo(&["build", "--release", "--locked", "-p", "vrift-shim"]))?;
-    process::check(&mut process::cargo(&[
-        "build",
-        "--release",
-        "--locked",
-        "-p",
-        "vrift-cli",
-        "-p",
-        "vrift-daemon",
-        "-p",
-        "vrift-keystored",
-        "-p",
-        "vrift-timed",
-        "-p",
-        "vrift-updated",
-    ]))?;
+    let mut all = vec!["build", "--release", "--locked", "-p", "vrift-cli", "-p", "vrift-daemon"];
+    all.extend(workspace::SERVICES.into_iter().flat_map(|name| ["-p", name]));
+    process::check(&mut process::cargo(&all))?;
     let dir = workspace::release();
     for name in workspace::PROGRAMS.into_iter().chain(workspace::SERVICES).chain([workspace::SHIM]) {
         if !dir.join(name).is_file() {

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 /// What makes up an installation, as named in the release folder.
 pub const PROGRAMS: [&str; 2] = ["vrift", "vriftd"];
 /// Started by the daemon, which looks for them beside itself and in `../lib/vrift`.
-pub const SERVICES: [&str; 3] = ["vrift-keystored", "vrift-timed", "vrift-updated"];
+pub const SERVICES: [&str; 4] = ["vrift-identityd", "vrift-keystored", "vrift-timed", "vrift-updated"];
 pub const SHIM: &str = "libvrift_shim.so";
 
 /// The root of the checkout.

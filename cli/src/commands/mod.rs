@@ -16,6 +16,7 @@ pub mod fsck;
 pub mod gc;
 pub mod history;
 pub mod host;
+pub mod identity;
 pub mod ingest;
 pub mod key;
 pub mod ls;
@@ -56,6 +57,7 @@ pub fn run(cli: Cli) -> Result<u8> {
         Some(Command::History(args)) => args.run(quiet),
         Some(Command::State(args)) => args.run(quiet),
         Some(Command::Key(args)) => args.run(quiet),
+        Some(Command::Identity(args)) => args.run(quiet),
         Some(Command::Time(args)) => args.run(quiet),
         Some(Command::Boot(args)) => args.run(quiet),
         Some(Command::Audit(args)) => args.run(quiet),

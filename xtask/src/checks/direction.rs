@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::{process, workspace};
 
 /// Each crate and the crates of ours that it may name. A new crate must be put here first.
-const ALLOWED: [(&str, &[&str]); 14] = [
+const ALLOWED: [(&str, &[&str]); 15] = [
     ("vrift-protocol", &[]),
     ("vrift-manifest", &["vrift-protocol"]),
     ("statefs-journal", &[]),
@@ -18,9 +18,11 @@ const ALLOWED: [(&str, &[&str]); 14] = [
         "vrift-daemon",
         &["vrift-protocol", "vrift-manifest", "vrift-cas", "statefs-journal", "vrift-virtio-backend"],
     ),
-    ("vrift-cli", &["vrift-protocol"]),
+    ("vrift-cli", &["vrift-protocol", "vrift-secret"]),
     // What services give up; knows nothing of vrift.
     ("vrift-confine", &[]),
+    // How secrets are sealed; bytes to bytes.
+    ("vrift-secret", &[]),
     ("vrift-service", &["vrift-protocol", "vrift-confine"]),
     // Measures the store beside others of its kind.
     ("vrift-benches", &["statefs-journal"]),
@@ -30,7 +32,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
 ];
 
 /// Services speak to the daemon and to nothing else.
-const SERVICE_ALLOWED: &[&str] = &["vrift-protocol", "vrift-service"];
+const SERVICE_ALLOWED: &[&str] = &["vrift-protocol", "vrift-secret", "vrift-service"];
 
 /// Only the daemon opens the store: nobody else may reach these, not even through others.
 const STORAGE: [&str; 3] = ["statefs-journal", "vrift-cas", "vrift-virtio-backend"];
