@@ -168,8 +168,12 @@ fn answer(daemon: &Arc<Daemon>, request: &AdminRequest, tell: &Teller<'_>) -> Re
             fit(&mut taken.conflicts);
             AdminReply::Taken(taken)
         }
-        AdminRequest::Sync { target, settle } => {
-            let mut taken = crate::ingest::take_in(daemon, find_awake(daemon, target)?, *settle, tell)?;
+        AdminRequest::Sync { target, settle, all } => {
+            let id = find_awake(daemon, target)?;
+            if *all {
+                daemon.noticed.forget(id);
+            }
+            let mut taken = crate::ingest::take_in(daemon, id, *settle, tell)?;
             fit(&mut taken.skipped);
             fit(&mut taken.conflicts);
             AdminReply::Taken(taken)

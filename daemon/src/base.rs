@@ -102,6 +102,13 @@ pub fn path_order(one: &[u8], two: &[u8]) -> Ordering {
     one.iter().map(key).cmp(two.iter().map(key))
 }
 
+/// A part of a table: the row at a path, and with `is_whole` those below it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extent {
+    pub path: Vec<u8>,
+    pub is_whole: bool,
+}
+
 /// Rows in [`path_order`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Base {
@@ -121,6 +128,39 @@ impl Base {
         let start = self.rows.partition_point(|row| path_order(&row.path, path) == Ordering::Less);
         let rest = &self.rows[start..];
         &rest[..rest.partition_point(|row| is_at_or_below(&row.path, path))]
+    }
+
+    /// The rows that extents stand for, which are in [`path_order`] and do not overlap.
+    pub fn within(&self, extents: &[Extent]) -> Base {
+        let rows = extents.iter().flat_map(|extent| self.of(extent).iter().cloned());
+        Base { rows: rows.collect() }
+    }
+
+    fn of(&self, extent: &Extent) -> &[Row] {
+        let rows = self.below(&extent.path);
+        if extent.is_whole { rows } else { &rows[..usize::from(self.find(&extent.path).is_some())] }
+    }
+
+    /// The table with these rows in place of those that the extents stood for.
+    pub fn with(&self, extents: &[Extent], rows: &[Row]) -> Base {
+        let mut all = Vec::with_capacity(self.rows.len() + rows.len());
+        let (mut at, mut new) = (0, rows.iter().peekable());
+        let mut put = |old: &[Row], all: &mut Vec<Row>| {
+            for row in old {
+                while let Some(row) = new.next_if(|new| path_order(&new.path, &row.path).is_lt()) {
+                    all.push(row.clone());
+                }
+                all.push(row.clone());
+            }
+        };
+        for extent in extents {
+            let start = self.rows.partition_point(|row| path_order(&row.path, &extent.path).is_lt());
+            put(&self.rows[at..start], &mut all);
+            at = start + self.of(extent).len();
+        }
+        put(&self.rows[at..], &mut all);
+        all.extend(new.cloned());
+        Base { rows: all }
     }
 
     /// Paths share their beginnings with their predecessors, so that the table stays small.
@@ -245,5 +285,23 @@ mod tests {
         assert_eq!(base.find(b"a-b"), Some(&base.rows[4]));
         assert_eq!(base.find(b"a/l"), None);
         assert_eq!(base.below(b"a").len(), 3);
+    }
+
+    #[test]
+    fn a_part_of_a_table_is_replaced() {
+        let rows =
+            |paths: &[&str]| -> Vec<Row> { paths.iter().map(|path| row(path, Held::Nothing)).collect() };
+        let base = Base { rows: rows(&["", "a", "a/b", "a/b/c", "a/d", "a-b", "e"]) };
+        let extent = |path: &str, is_whole| Extent { path: path.into(), is_whole };
+        let paths = |base: &Base| -> String {
+            base.rows.iter().map(|row| format!("{} ", String::from_utf8_lossy(&row.path))).collect()
+        };
+        let extents = [extent("", false), extent("a/b", true), extent("a/x", true), extent("e", false)];
+        assert_eq!(paths(&base.within(&extents)), " a/b a/b/c e ");
+        let new = rows(&["", "a/b", "a/b/n", "a/x", "a/x/y"]);
+        assert_eq!(paths(&base.with(&extents, &new)), " a a/b a/b/n a/d a/x a/x/y a-b ");
+        assert_eq!(base.with(&[], &[]), base);
+        assert_eq!(base.with(&[extent("", true)], &new), Base { rows: new.clone() });
+        assert_eq!(Base::default().with(&[extent("", true)], &new).rows, new);
     }
 }

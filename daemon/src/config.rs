@@ -27,11 +27,13 @@ pub struct Config {
 pub struct IngestConfig {
     /// What git ignores in a git work tree is left out; `.vriftignore` counts in any case.
     pub gitignore: bool,
+    /// Directories of real trees that are watched at a time; 0: none. Not said: half of what the user may watch.
+    pub watch_dirs_max: Option<u64>,
 }
 
 impl Default for IngestConfig {
     fn default() -> IngestConfig {
-        IngestConfig { gitignore: true }
+        IngestConfig { gitignore: true, watch_dirs_max: None }
     }
 }
 
@@ -81,6 +83,7 @@ const KEYS: &[(&str, &str)] = &[
     ("store.compression", "zstd's level for content that is stored from now on, 1 to 19; 0: not compressed"),
     ("store.max_size_bytes", "store and cache are collected down to this by themselves; 0: no bound"),
     ("ingest.gitignore", "what git ignores in a git work tree is left out when a directory is taken in"),
+    ("ingest.watch_dirs_max", "directories of real trees that are watched for changes at a time; 0: none"),
     ("keystore.key_file", "private keys are encrypted in the store under a key that is made of this file"),
 ];
 
@@ -92,6 +95,10 @@ fn value_of(config: &Config, name: &str) -> String {
         "store.compression" => config.store.compression.to_string(),
         "store.max_size_bytes" => config.store.max_size_bytes.to_string(),
         "ingest.gitignore" => config.ingest.gitignore.to_string(),
+        "ingest.watch_dirs_max" => match config.ingest.watch_dirs_max {
+            Some(most) => most.to_string(),
+            None => "half of fs.inotify.max_user_watches".into(),
+        },
         "keystore.key_file" => {
             config.keystore.key_file.as_ref().map_or(String::new(), |path| path.display().to_string())
         }
@@ -181,7 +188,11 @@ mod tests {
         fs::write(dir.path().join(CONFIG_FILE), "[store]\ncompression = 3\n").unwrap();
         let settings = settings(dir.path()).unwrap();
         let found: Vec<_> = settings.iter().map(|it| (&it.value[..], it.origin == "default")).collect();
-        assert_eq!(found, [("", true), ("3", false), ("0", true), ("true", true), ("", true)]);
+        let watched = "half of fs.inotify.max_user_watches";
+        assert_eq!(
+            found,
+            [("", true), ("3", false), ("0", true), ("true", true), (watched, true), ("", true)]
+        );
     }
 
     #[test]

@@ -77,6 +77,8 @@ pub struct Daemon {
     pub state: crate::state::Desk,
     pub worktrees: crate::worktree::Worktrees,
     pub history: crate::history::History,
+    /// Changes in real directories.
+    pub noticed: crate::noticed::Noticed,
     /// Base tables by workspace, with their hash.
     pub bases: Mutex<HashMap<u32, KnownBase>>,
     spaces: Mutex<Namespaces>,
@@ -99,6 +101,7 @@ impl Daemon {
     ) -> std::io::Result<Daemon> {
         Ok(Daemon {
             history: crate::history::History::start(folders.home.clone())?,
+            noticed: crate::noticed::Noticed::new(config.ingest.watch_dirs_max)?,
             folders,
             store,
             cas,

@@ -5,7 +5,7 @@ use crate::base::{Base, Row, path_order, with_unread};
 use crate::daemon::Daemon;
 use crate::ingest::{base_of, show};
 use crate::tree::{Node, all, type_name};
-use crate::walk::{Leaving, Reading, walk};
+use crate::walk::{Leaving, Plan, Reading, walk};
 use nix::errno::Errno;
 use std::cmp::Ordering;
 use std::sync::PoisonError;
@@ -65,11 +65,17 @@ pub fn diff(daemon: &Daemon, id: u32, against_real: bool) -> Result<Vec<Change>,
     let real;
     let other = if against_real {
         let view = daemon.spaces().get(id).map_err(failed)?.view.clone();
-        let found = walk(daemon, &view, &base, Reading::HashOnly, Leaving::Ignored, &mut |_, _| true)
-            .map_err(|errno| {
-                let what = format!("{} cannot be read: {}", show(&view), errno.desc());
-                Refusal::input(what, "compare with what was taken in instead: vrift status".into())
-            })?;
+        let plan = Plan {
+            dir: &view,
+            base: &base,
+            reading: Reading::HashOnly,
+            leaving: Leaving::Ignored,
+            eye: None,
+        };
+        let found = walk(daemon, plan, &mut |_, _| true).map_err(|errno| {
+            let what = format!("{} cannot be read: {}", show(&view), errno.desc());
+            Refusal::input(what, "compare with what was taken in instead: vrift status".into())
+        })?;
         real = Base { rows: with_unread(&base, found.rows, &found.skipped) };
         &real
     } else {

@@ -29,6 +29,7 @@ pub fn checks(daemon: &Daemon) -> Vec<Check> {
         content(daemon),
         leases(daemon),
         inotify(daemon),
+        watching(daemon),
         fds(),
         space(daemon),
         kernel(),
@@ -88,6 +89,18 @@ fn inotify(daemon: &Daemon) -> Check {
     );
     let remedy = "raise fs.inotify.max_user_instances with sysctl";
     check("inotify", daemon.seals.has_inotify(), detail, remedy)
+}
+
+/// What changes in real directories is looked for, one way or the other.
+fn watching(daemon: &Daemon) -> Check {
+    let noticed = daemon.noticed.state();
+    let mut detail =
+        format!("{} of {} in use, for {} projects", noticed.dirs, noticed.dirs_max, noticed.workspaces);
+    if let Some((id, why)) = noticed.lost.first() {
+        let name = daemon.spaces().name_of(*id).unwrap_or_else(|| id.to_string());
+        detail += &format!("; {name} is looked through as a whole: {why}");
+    }
+    check("watched directories", true, detail, "")
 }
 
 fn fds() -> Check {

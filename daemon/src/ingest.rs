@@ -1,21 +1,23 @@
 //! Real directories into workspaces: the first time, and again.
 
 use crate::admin::{Refusal, Teller};
-use crate::base::{Base, Held, with_unread};
+use crate::base::{Base, Held, Row, with_unread};
 use crate::daemon::Daemon;
 use crate::fresh::FreshGuard;
 use crate::namespace::{Workspace, begin};
+use crate::noticed::Eye;
 use crate::record::{NewWorkspace, Record};
 use crate::take_in::{Goal, TakeIn};
-use crate::walk::{Found, Leaving, Reading, os, walk};
+use crate::walk::{Found, IGNORED_MAX, Leaving, PROBLEMS_MAX, Plan, Reading, look_at, os, walk};
 use nix::errno::Errno;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 use vrift_cas::BlobHash;
-use vrift_protocol::admin::{PathBytes, Settle, Taken};
+use vrift_protocol::admin::{PathBytes, Problem, Settle, Taken};
 
 /// Longest name of a workspace: it is part of file names and of command lines.
 const NAME_LEN_MAX: usize = 128;
@@ -99,7 +101,8 @@ fn first_ingest(
     let failed = FailedIngest(daemon);
     let guard = FreshGuard::new(daemon);
     let mut gives_back = GivesBack(false);
-    let found = read(daemon, dir, &Base::default(), tell)?;
+    let eye = daemon.noticed.open(dir, daemon.config.ingest.gitignore);
+    let found = read(daemon, (dir, &Base::default(), eye.as_ref()), None, tell)?;
     gives_back.0 = found.rows.len() > LARGE_ROWS;
     let (id, name) = {
         let mut spaces = daemon.spaces();
@@ -113,25 +116,43 @@ fn first_ingest(
     };
     let mut taken = Taken { workspace: name.clone(), view: dir.into(), created: true, ..Taken::default() };
     let new = Base { rows: found.rows };
-    count(&new, &mut taken);
+    count(&new.rows, &mut taken);
     let made = make_workspace(daemon, id, &name, dir, &new, &mut taken).and_then(|workspace| {
         let base =
             daemon.cas.ingest_bytes(&new.encode()).map_err(|error| crate::daemon::cas_errno(&error))?;
-        guard.complete(workspace, base.hash.0)
+        guard.complete(workspace, base.hash.0).map(|()| base.hash.0)
     });
-    if let Err(errno) = made {
-        let _ = fs::remove_dir_all(daemon.folders.workspace_runtime(id));
-        let _ = daemon.cas.remove_workspace(id);
-        return Err(Refusal::store(format!("{} cannot be taken in: {}", show(dir), errno.desc()), daemon));
-    }
+    let base = match made {
+        Ok(base) => base,
+        Err(errno) => {
+            let _ = fs::remove_dir_all(daemon.folders.workspace_runtime(id));
+            let _ = daemon.cas.remove_workspace(id);
+            return Err(Refusal::store(
+                format!("{} cannot be taken in: {}", show(dir), errno.desc()),
+                daemon,
+            ));
+        }
+    };
     std::mem::forget(failed);
-    taken.skipped = found.skipped;
+    if let Some(eye) = eye {
+        let again = again(&found.skipped, &taken.conflicts);
+        daemon.noticed.keep(id, eye, base, again, linked(&new));
+    }
     (taken.ignored, taken.ignored_count) = (found.ignored, found.ignored_count);
-    taken.new_bytes = found.new_bytes;
-    taken.duplicates = found.duplicates;
-    daemon.new_bytes.fetch_add(found.new_bytes, Ordering::Relaxed);
+    tell_of(daemon, &mut taken, found.skipped, (found.new_bytes, found.duplicates, found.looked_at));
     taken.elapsed_ms = started.elapsed().as_millis() as u64;
     Ok(taken)
+}
+
+fn tell_of(
+    daemon: &Daemon,
+    taken: &mut Taken,
+    skipped: Vec<Problem>,
+    (new_bytes, duplicates, looked_at): (u64, u64, u64),
+) {
+    (taken.skipped, taken.new_bytes, taken.duplicates) = (skipped, new_bytes, duplicates);
+    taken.looked_at = looked_at;
+    daemon.new_bytes.fetch_add(new_bytes, Ordering::Relaxed);
 }
 
 /// What an ingest that comes to nothing has put is collected soon.
@@ -198,35 +219,88 @@ pub fn take_in(
     // What is staged without a writer counts as what it holds.
     daemon.seal_all(id).map_err(fail)?;
     let old = base_of(daemon, id)?;
+    let base = daemon.spaces().get(id).ok().and_then(|workspace| workspace.base);
+    let since = base.filter(|_| settle.is_none()).and_then(|base| daemon.noticed.since(id, &dir, base));
     // Declared before what it follows: dropped after it.
-    let _gives_back = GivesBack(old.rows.len() > LARGE_ROWS);
-    let found = read(daemon, &dir, &old, tell)?;
-    let new = Base { rows: with_unread(&old, found.rows, &found.skipped) };
-    count(&new, &mut taken);
-    let next =
-        TakeIn::new(daemon, Goal::Live { id }, &old, &new, &mut taken).settle(settle).run().map_err(fail)?;
-    if let Some(next) = next {
-        set_base(daemon, id, next).map_err(fail)?;
+    let mut gives_back = GivesBack(false);
+    let opened = match &since {
+        None => daemon.noticed.open(&dir, daemon.config.ingest.gitignore),
+        Some(_) => None,
+    };
+    let (eye, names) = since.map_or((None, None), |(eye, names)| (Some(eye), Some(names)));
+    taken.noticed = eye.is_some();
+    let found = read(daemon, (&dir, &old, eye.as_deref().or(opened.as_ref())), names, tell)?;
+    let part = eye.as_ref().map(|_| old.within(&found.extents));
+    let before = part.as_ref().unwrap_or(&old);
+    let new = Base { rows: with_unread(before, found.rows, &found.skipped) };
+    if part.is_some() {
+        let others = old.rows.iter().filter(|row| before.find(&row.path).is_none());
+        count(others, &mut taken);
     }
-    taken.skipped = found.skipped;
+    count(&new.rows, &mut taken);
+    let next = TakeIn::new(daemon, Goal::Live { id }, before, &new, &mut taken);
+    let next = next.settle(settle).run().map_err(fail)?;
+    let next = match &part {
+        Some(_) => next.map(|next| old.with(&found.extents, &next.rows)),
+        None => next,
+    };
+    gives_back.0 = old.rows.len() > LARGE_ROWS && (next.is_some() || part.is_none());
+    let linked = next.as_ref().map_or_else(|| linked(&old), linked);
+    let base = match next {
+        Some(next) => Some(set_base(daemon, id, next).map_err(fail)?),
+        None => base,
+    };
+    let again = again(&found.skipped, &taken.conflicts);
     (taken.ignored, taken.ignored_count) = (found.ignored, found.ignored_count);
-    taken.new_bytes = found.new_bytes;
-    taken.duplicates = found.duplicates;
-    daemon.new_bytes.fetch_add(found.new_bytes, Ordering::Relaxed);
+    match (eye, opened, base) {
+        (Some(eye), _, Some(base)) => {
+            let (ignored, count) = eye.left_out(IGNORED_MAX);
+            taken.ignored = ignored.into_iter().map(PathBytes).collect();
+            taken.ignored_count = count;
+            eye.settle(base, again, Some(linked));
+        }
+        (None, Some(eye), Some(base)) => daemon.noticed.keep(id, eye, base, again, linked),
+        _ => {}
+    }
+    tell_of(daemon, &mut taken, found.skipped, (found.new_bytes, found.duplicates, found.looked_at));
     taken.elapsed_ms = started.elapsed().as_millis() as u64;
     Ok(taken)
 }
 
-fn read(daemon: &Daemon, dir: &[u8], base: &Base, tell: &Teller<'_>) -> Result<Found, Refusal> {
-    let total = base.rows.len() as u64;
+/// Names that are looked at the next time as well: what is the matter with them goes on without an event.
+fn again(skipped: &[Problem], conflicts: &[Problem]) -> BTreeSet<Vec<u8>> {
+    skipped.iter().chain(conflicts).map(|problem| problem.path.0.clone()).collect()
+}
+
+/// Files with several names: one by which nobody notices may be written to.
+fn linked(base: &Base) -> Vec<Vec<u8>> {
+    let linked = base.rows.iter().filter(|row| row.nlink > 1 && !row.is_dir());
+    linked.map(|row| row.path.clone()).collect()
+}
+
+/// Reads a directory, or only these names in it.
+fn read(
+    daemon: &Daemon,
+    (dir, base, eye): (&[u8], &Base, Option<&Eye>),
+    names: Option<BTreeSet<Vec<u8>>>,
+    tell: &Teller<'_>,
+) -> Result<Found, Refusal> {
+    let total = names.as_ref().map_or(base.rows.len(), BTreeSet::len) as u64;
     let mut progress = |files, bytes| tell.progress_of("reading", files, bytes, total);
-    let found =
-        walk(daemon, dir, base, Reading::Ingest, Leaving::Ignored, &mut progress).map_err(|errno| {
-            Refusal::input(
-                format!("{} cannot be read: {}", show(dir), errno.desc()),
-                "the workspace is as it was; make the directory readable, or remove the workspace".into(),
-            )
-        })?;
+    let plan = Plan { dir, base, reading: Reading::Ingest, leaving: Leaving::Ignored, eye };
+    let found = match names {
+        Some(names) => look_at(daemon, plan, names, &mut progress),
+        None => walk(daemon, plan, &mut progress),
+    };
+    let found = found.map_err(|errno| {
+        Refusal::input(
+            format!("{} cannot be read: {}", show(dir), errno.desc()),
+            "the workspace is as it was; make the directory readable, or remove the workspace".into(),
+        )
+    })?;
+    if let Some(eye) = eye.filter(|_| found.skipped.len() >= PROBLEMS_MAX) {
+        eye.cast_doubt("too much of it cannot be taken in");
+    }
     if found.is_cancelled {
         let what = format!("{}: interrupted, nothing is taken in", show(dir));
         return Err(Refusal::negative(what, String::new()));
@@ -237,8 +311,8 @@ fn read(daemon: &Daemon, dir: &[u8], base: &Base, tell: &Teller<'_>) -> Result<F
     }
 }
 
-fn count(base: &Base, taken: &mut Taken) {
-    for row in base.rows.iter().filter(|row| !row.path.is_empty()) {
+fn count<'r>(rows: impl IntoIterator<Item = &'r Row>, taken: &mut Taken) {
+    for row in rows.into_iter().filter(|row| !row.path.is_empty()) {
         match row.held {
             Held::Nothing => taken.directories += 1,
             Held::Target(_) => taken.symlinks += 1,
@@ -269,20 +343,21 @@ pub fn base_of(daemon: &Daemon, id: u32) -> Result<Arc<Base>, Refusal> {
     Ok(base)
 }
 
-/// Stores a new base table and makes it the workspace's.
-pub fn set_base(daemon: &Daemon, id: u32, base: Base) -> Result<(), Errno> {
+/// Stores a new base table and makes it the workspace's; its hash.
+pub fn set_base(daemon: &Daemon, id: u32, base: Base) -> Result<[u8; 32], Errno> {
     let stored = daemon.cas.ingest_bytes(&base.encode()).map_err(|error| crate::daemon::cas_errno(&error))?;
     let hash = stored.hash.0;
     let mut spaces = daemon.spaces();
     daemon.log(&mut spaces, &[Record::Base { workspace: id, hash }])?;
-    spaces.get_mut(id)?.base = Some(hash);
+    let before = spaces.get_mut(id)?.base.replace(hash);
     drop(spaces);
+    daemon.noticed.follow(id, before, hash);
     let mut bases = daemon.bases.lock().unwrap_or_else(PoisonError::into_inner);
     bases.remove(&id);
     if base.rows.len() <= CACHED_ROWS_MAX {
         bases.insert(id, (hash, Arc::new(base)));
     }
-    Ok(())
+    Ok(hash)
 }
 
 /// A name that can be a workspace's.

@@ -38,6 +38,7 @@ mod ingest;
 mod kill_points;
 mod look;
 mod namespace;
+mod noticed;
 mod open;
 mod open_real;
 mod owner;

@@ -216,6 +216,8 @@ fn start_threads(daemon: &Arc<Daemon>) -> Result<()> {
     std::thread::Builder::new().name("sealer".into()).spawn(move || crate::sealing::run(&sealer))?;
     let watcher = Arc::clone(daemon);
     std::thread::Builder::new().name("watcher".into()).spawn(move || crate::watch::run(&watcher))?;
+    let noticer = Arc::clone(daemon);
+    std::thread::Builder::new().name("noticer".into()).spawn(move || crate::noticed::run(&noticer))?;
     let flusher = Arc::clone(daemon);
     std::thread::Builder::new().name("flusher".into()).spawn(move || crate::flush::run(&flusher))?;
     Ok(())

@@ -2,6 +2,10 @@
 //! both changed is a conflict and stays as the workspace has it.
 
 mod settle;
+mod vnodes;
+
+pub use vnodes::{find, holds};
+use vnodes::{is_dir, new_vnode, parent};
 
 use crate::base::{Base, Held, Row, path_order};
 use crate::daemon::{Daemon, Spaces};
@@ -10,8 +14,8 @@ use crate::record::{Change, Origin, Record};
 use nix::errno::Errno;
 use std::cmp::Ordering;
 use std::collections::HashMap;
-use vrift_manifest::types::{S_IFDIR, S_IFLNK, S_IFMT};
-use vrift_manifest::{Content, NewVnode, ROOT, SetAttr, VnodeNo};
+use vrift_manifest::types::S_IFMT;
+use vrift_manifest::{Content, ROOT, SetAttr, VnodeNo};
 use vrift_protocol::admin::{Settle, Taken};
 
 /// Records of a new workspace that go into the journal at once.
@@ -133,24 +137,12 @@ impl<'a> TakeIn<'a> {
     /// Does it all; the next base table when it differs from the old one.
     pub fn run(mut self) -> Result<Option<Base>, Errno> {
         self.find_links()?;
-        let (old, new) = (&self.old.rows, &self.new.rows);
-        let (mut one, mut two) = (0, 0);
-        let mut deleted: Vec<&Row> = Vec::new();
-        while one < old.len() || two < new.len() {
-            let order = match (old.get(one), new.get(two)) {
-                (Some(old), Some(new)) => path_order(&old.path, &new.path),
-                (Some(_), None) => Ordering::Less,
-                (None, _) => Ordering::Greater,
-            };
-            match order {
-                Ordering::Less => deleted.push(&old[one]),
-                Ordering::Greater => self.added(&new[two])?,
-                Ordering::Equal => self.seen_before(&old[one], &new[two])?,
-            }
-            one += usize::from(order != Ordering::Greater);
-            two += usize::from(order != Ordering::Less);
-            self.write_batch(BATCH)?;
+        let mut deleted = Vec::new();
+        // Names that leave a group of hard links go first: what happens to the others is not theirs.
+        if self.old.rows.iter().any(is_linked) {
+            self.compare(&mut deleted, true)?;
         }
+        self.compare(&mut deleted, false)?;
         for row in deleted.into_iter().rev() {
             self.deleted(row)?;
         }
@@ -162,6 +154,39 @@ impl<'a> TakeIn<'a> {
         let mut rows = std::mem::take(&mut self.next);
         rows.sort_unstable_by(|one, two| path_order(&one.path, &two.path));
         Ok(Some(Base { rows }))
+    }
+
+    /// Goes through both tables, for the names that leave a group of hard links or for all others. What is gone is to be
+    /// removed in the end, when what was in it is gone.
+    fn compare(&mut self, deleted: &mut Vec<&'a Row>, leaves_group: bool) -> Result<(), Errno> {
+        let (old, new) = (&self.old.rows, &self.new.rows);
+        let (mut one, mut two) = (0, 0);
+        while one < old.len() || two < new.len() {
+            let order = match (old.get(one), new.get(two)) {
+                (Some(old), Some(new)) => path_order(&old.path, &new.path),
+                (Some(_), None) => Ordering::Less,
+                (None, _) => Ordering::Greater,
+            };
+            let leaves = match order {
+                Ordering::Less => is_linked(&old[one]),
+                Ordering::Equal => {
+                    let inode = |row: &Row| (row.dev, row.ino);
+                    is_linked(&old[one]) && inode(&old[one]) != inode(&new[two])
+                }
+                Ordering::Greater => false,
+            };
+            match order {
+                _ if leaves != leaves_group => {}
+                Ordering::Less if leaves => self.deleted(&old[one])?,
+                Ordering::Less => deleted.push(&old[one]),
+                Ordering::Greater => self.added(&new[two])?,
+                Ordering::Equal => self.seen_before(&old[one], &new[two])?,
+            }
+            one += usize::from(order != Ordering::Greater);
+            two += usize::from(order != Ordering::Less);
+            self.write_batch(BATCH)?;
+        }
+        Ok(())
     }
 
     /// Writes what a new workspace has collected once it is more than `most` records.
@@ -445,55 +470,7 @@ impl<'a> TakeIn<'a> {
     }
 }
 
-fn new_vnode(row: &Row) -> NewVnode<'_> {
-    let (content, target) = match &row.held {
-        Held::Nothing => (Content::None, &[][..]),
-        Held::Hash(hash) => (Content::Sealed(*hash), &[][..]),
-        Held::Target(target) => (Content::None, &target[..]),
-    };
-    NewVnode {
-        mode: row.mode,
-        uid: row.uid,
-        gid: row.gid,
-        rdev: 0,
-        size: row.size,
-        atime_ns: row.mtime_ns,
-        mtime_ns: row.mtime_ns,
-        ctime_ns: row.ctime_ns.max(row.mtime_ns),
-        content,
-        target,
-    }
-}
-
-/// The vnode at exactly this path, no symlinks followed.
-pub fn find(workspace: &Workspace, path: &[u8]) -> Option<VnodeNo> {
-    if path.is_empty() {
-        return Some(ROOT);
-    }
-    path.split(|byte| *byte == b'/').try_fold(ROOT, |dir, name| workspace.index.lookup(dir, name))
-}
-
-fn parent<'p>(workspace: &Workspace, path: &'p [u8]) -> Option<(VnodeNo, &'p [u8])> {
-    let slash = path.iter().rposition(|byte| *byte == b'/');
-    let (dir, name) = slash.map_or((&[][..], path), |at| (&path[..at], &path[at + 1..]));
-    Some((find(workspace, dir)?, name))
-}
-
-fn is_dir(workspace: &Workspace, vnode: VnodeNo) -> bool {
-    workspace.index.attr(vnode).is_some_and(|attr| attr.mode & S_IFMT == S_IFDIR)
-}
-
-/// Whether a vnode is what a row of the base table says: type, permissions and content.
-pub fn holds(workspace: &Workspace, vnode: VnodeNo, row: &Row) -> bool {
-    let Some(attr) = workspace.index.attr(vnode) else { return false };
-    if attr.mode != row.mode {
-        return false;
-    }
-    match &row.held {
-        Held::Nothing => true,
-        Held::Hash(hash) => attr.content == Content::Sealed(*hash),
-        Held::Target(target) => {
-            attr.mode & S_IFMT == S_IFLNK && workspace.index.target(vnode).is_some_and(|has| has == *target)
-        }
-    }
+/// Whether a file had further names.
+fn is_linked(row: &Row) -> bool {
+    row.nlink > 1 && !row.is_dir()
 }

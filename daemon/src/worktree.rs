@@ -10,7 +10,7 @@ use crate::ingest::show;
 use crate::namespace::is_within;
 use crate::sealing::vnode_of_name;
 use crate::take_in::{Goal, TakeIn};
-use crate::walk::{Leaving, Reading, walk};
+use crate::walk::{Leaving, Plan, Reading, walk};
 use nix::errno::Errno;
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -197,9 +197,14 @@ fn take_back(daemon: &Daemon, id: u32, state: &mut State, taken: &mut Taken) -> 
         Refusal::store(format!("{what}: {}", errno.desc()), daemon)
     };
     let mut silent = |_, _| true;
-    let found =
-        walk(daemon, dir.as_os_str().as_bytes(), &old, Reading::Ingest, Leaving::Nothing, &mut silent)
-            .map_err(fail)?;
+    let plan = Plan {
+        dir: dir.as_os_str().as_bytes(),
+        base: &old,
+        reading: Reading::Ingest,
+        leaving: Leaving::Nothing,
+        eye: None,
+    };
+    let found = walk(daemon, plan, &mut silent).map_err(fail)?;
     if let Some(error) = &found.failed {
         let what =
             format!("what a program changed in {} cannot be taken in", show(dir.as_os_str().as_bytes()));

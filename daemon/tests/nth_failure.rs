@@ -72,7 +72,8 @@ fn perform(world: &World, fault: &str, oracle: &mut Oracle) {
         let done = oracle.note(made);
         oracle.there(&file, Some(content(round)), done);
         // Writes content and journal to the device.
-        let synced = world.ask(&AdminRequest::Sync { target: world.target(), settle: None }).0.pop();
+        let synced =
+            world.ask(&AdminRequest::Sync { target: world.target(), settle: None, all: false }).0.pop();
         oracle.refused += usize::from(matches!(synced, Some(AdminReply::Error { .. })));
         let value = content(40 + round);
         let done = oracle.note(State(&mut client).put(b"/state/long", &value));

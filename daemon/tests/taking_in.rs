@@ -118,6 +118,25 @@ fn a_hard_link_that_was_broken_changes_one_name() {
 }
 
 #[test]
+fn what_happens_to_one_name_of_a_file_is_no_conflict_at_another() {
+    let world = world();
+    let dir = world.project();
+    fs::hard_link(dir.join("a"), dir.join("a2")).unwrap();
+    fs::hard_link(dir.join("b"), dir.join("b2")).unwrap();
+    world.sync();
+    write(dir.join("a"), "written\n");
+    write(dir.join("new"), "in its place\n");
+    fs::rename(dir.join("new"), dir.join("a2")).unwrap();
+    write(dir.join("b2"), "written\n");
+    fs::remove_file(dir.join("b")).unwrap();
+    let taken = world.sync();
+    assert!(taken.conflicts.is_empty(), "{taken:?}");
+    assert_eq!((world.cat("a"), world.cat("a2")), ("written\n".into(), "in its place\n".into()));
+    assert_eq!(world.cat("b2"), "written\n");
+    assert!(world.entry("b").is_none());
+}
+
+#[test]
 fn what_cannot_be_taken_in_is_named() {
     let world = World::started();
     let dir = world.project();

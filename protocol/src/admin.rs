@@ -102,8 +102,9 @@ pub enum AdminRequest {
     /// Answer [`AdminReply::Stats`].
     Stats,
     /// Takes in what changed in the real directory; answer [`AdminReply::Taken`].
-    /// With `settle`, what both sides changed becomes what that side has.
-    Sync { target: Target, settle: Option<Settle> },
+    /// With `settle`, what both sides changed becomes what that side has. With `all`, everything is looked at, whatever was
+    /// noticed of changes.
+    Sync { target: Target, settle: Option<Settle>, all: bool },
     /// What the workspace changed since it was taken in (`against_real` false) or how it differs from the
     /// real directory as it is now; answers rows of [`AdminReply::Changes`].
     Diff { target: Target, against_real: bool },
@@ -218,6 +219,12 @@ pub struct Taken {
     /// How many there are.
     #[serde(default)]
     pub ignored_count: u64,
+    /// Names of the real directory that were looked at.
+    #[serde(default)]
+    pub looked_at: u64,
+    /// These were the ones at which something was noticed since the last time, not all.
+    #[serde(default)]
+    pub noticed: bool,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

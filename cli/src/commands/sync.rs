@@ -20,6 +20,9 @@ pub struct Sync {
     /// What changed on both sides becomes what the real directory has
     #[arg(long)]
     pub theirs: bool,
+    /// Look at every file, also where changes are noticed as they happen
+    #[arg(long)]
+    pub all: bool,
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
@@ -34,7 +37,7 @@ impl Sync {
             (_, true) => Some(Settle::Theirs),
             _ => None,
         };
-        let request = AdminRequest::Sync { target: chosen.target(), settle };
+        let request = AdminRequest::Sync { target: chosen.target(), settle, all: self.all };
         let (AdminReply::Taken(taken), _) = session.ask(&request, &mut |_| {})? else {
             return Err(CliError::Unexpected { request: "Sync" });
         };

@@ -4,6 +4,9 @@
 
 mod index;
 mod repo;
+mod rule_file;
+
+pub use rule_file::{RuleFile, Says};
 
 use crate::walk::os;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
@@ -91,6 +94,28 @@ impl Rules {
         let git = files.git.as_deref().filter(|_| repo.is_some()).map(|text| patterns(dir, GIT_FILE, text));
         let own = files.own.as_deref().map(|text| patterns(dir, OWN_FILE, text));
         Some(Arc::new(Rules { above: above.cloned(), own, git, repo, is_repo_root, ignored }))
+    }
+
+    /// The files of the repository that these rules were made of, which need not be in the directory.
+    pub fn repo_files(&self) -> &[RuleFile] {
+        self.repo.as_ref().map_or(&[], |repo| &repo.files)
+    }
+
+    /// The files above `view` that [`Rules::above`] reads, or would read if they were there.
+    pub fn files_above(view: &[u8], uses_git: bool) -> Vec<RuleFile> {
+        let above = Path::new(os(view)).ancestors().skip(1).filter(|_| uses_git);
+        let of = |dir: &Path| {
+            let git_dir = dir.join(os(GIT_DIR));
+            let mut files = vec![
+                RuleFile::now(dir.join(os(GIT_FILE)), Says::WhatIsIgnored),
+                RuleFile::presence(git_dir.clone(), Says::WhatIsIgnored),
+            ];
+            if git_dir.exists() {
+                files.extend(Repo::at(dir).into_iter().flat_map(|repo| repo.files));
+            }
+            files
+        };
+        above.flat_map(of).collect()
     }
 
     /// What becomes of `path`, an absolute one in the directory of these rules or below it.

@@ -3,6 +3,7 @@
 
 use super::index::{self, Tracked};
 use super::patterns;
+use super::rule_file::{RuleFile, Says};
 use crate::walk::os;
 use ignore::gitignore::Gitignore;
 use std::io::ErrorKind;
@@ -20,6 +21,8 @@ pub struct Repo {
     root: PathBuf,
     git_dir: PathBuf,
     pub exclude: Option<Gitignore>,
+    /// What was read, as it was before.
+    pub files: [RuleFile; 2],
     /// Read when something is ignored. None: not understood, so that everything counts as tracked.
     tracked: OnceLock<Option<Tracked>>,
 }
@@ -30,9 +33,13 @@ impl Repo {
         let git_dir = git_dir(root)?;
         let common = std::fs::read_to_string(git_dir.join(COMMON_DIR));
         let common = common.map_or_else(|_| git_dir.clone(), |text| git_dir.join(text.trim()));
+        let files = [
+            RuleFile::now(common.join(EXCLUDE), Says::WhatIsIgnored),
+            RuleFile::now(git_dir.join(INDEX), Says::WhatIsTracked),
+        ];
         let exclude = std::fs::read(common.join(EXCLUDE)).ok();
         let exclude = exclude.map(|text| patterns(root, EXCLUDE.as_bytes(), &text));
-        Some(Repo { root: root.to_path_buf(), git_dir, exclude, tracked: OnceLock::new() })
+        Some(Repo { root: root.to_path_buf(), git_dir, exclude, files, tracked: OnceLock::new() })
     }
 
     fn tracked(&self) -> Option<&Tracked> {

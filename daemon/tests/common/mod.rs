@@ -148,7 +148,7 @@ impl World {
         Target::Holding(self.project().into())
     }
     pub fn sync(&self) -> Taken {
-        match self.ask(&AdminRequest::Sync { target: self.target(), settle: None }).0.pop() {
+        match self.ask(&AdminRequest::Sync { target: self.target(), settle: None, all: false }).0.pop() {
             Some(AdminReply::Taken(taken)) => taken,
             other => panic!("{other:?}"),
         }
