@@ -113,6 +113,7 @@ fn start(places: &Places) -> Result<Start> {
 
     let mut command = Command::new(&daemon);
     command.arg("--home").arg(&places.home).arg("--ready-fd").arg(theirs.as_raw_fd().to_string());
+    command.arg("--for-programs");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).current_dir("/");
     // The daemon must see real files even when this vrift runs inside a view. The preload library puts back
     // variables that are missing, so the view is named as what no path can be below.

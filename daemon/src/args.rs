@@ -25,11 +25,15 @@ pub struct Args {
     pub repair: bool,
     /// Print what is configured and end.
     pub show_config: bool,
+    /// Print what is needed and whether it is there, and end.
+    pub wiring: bool,
+    /// Started by `vrift`: what programs need must be there, too.
+    pub for_programs: bool,
     pub help: bool,
 }
 
 pub const USAGE: &str =
-    "usage: vriftd [--home DIR] [--store PLACE] [--foreground] [--ready-fd N] [--fsck [--repair]] [--show-config]
+    "usage: vriftd [--home DIR] [--store PLACE] [--foreground] [--ready-fd N] [--fsck [--repair]] [--show-config] [--wiring]
        vriftd --store PLACE --init [--overwrite PLACE]
 PLACE is a file or a block device (/dev/vdb). --init makes an empty store there, --overwrite in place of what is there.
 The daemon behind `vrift`; it is started when needed, `vrift daemon start` starts it by hand.";
@@ -52,6 +56,8 @@ impl Args {
                 Some("--fsck") => parsed.fsck = true,
                 Some("--repair") => parsed.repair = true,
                 Some("--show-config") => parsed.show_config = true,
+                Some("--wiring") => parsed.wiring = true,
+                Some("--for-programs") => parsed.for_programs = true,
                 Some("--serve") => parsed.serve = true,
                 Some("--ready-fd") => {
                     let value = args.next().ok_or("--ready-fd needs a number")?;

@@ -72,6 +72,7 @@ mod unnamed;
 mod vnode_ops;
 mod walk;
 mod watch;
+mod wiring;
 mod workers;
 mod workspace;
 mod worktree;
@@ -123,6 +124,11 @@ fn run(args: &Args) -> Result<i32> {
     if args.init {
         let place = place::Place::choose(args, &config::read(&home)?, &home)?;
         println!("{}", place.init(args.overwrite.as_deref())?);
+        return Ok(0);
+    }
+    if args.wiring {
+        let folders = folders::Folders::prepare(&home).context("cannot use the state folder")?;
+        println!("{}", serde_json::to_string(&wiring::table(&wiring::Ground::of(&folders, args)))?);
         return Ok(0);
     }
     if args.fsck {

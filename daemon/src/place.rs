@@ -50,6 +50,11 @@ impl Place {
         }
     }
 
+    pub fn path(&self) -> &Path {
+        let Place::Path(path) = self;
+        path
+    }
+
     fn parse(text: &OsStr) -> Result<Place> {
         Ok(Place::Path(std::path::absolute(text)?))
     }

@@ -71,6 +71,8 @@ fn start(args: &Args, home: &Path, ready: &Ready) -> Result<(Arc<Daemon>, Server
     }
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
     let mut folders = Folders::prepare(home).context("cannot use the state folder")?;
+    // Before the lock: one that does not start must not hold up one that comes back.
+    crate::wiring::check(&crate::wiring::Ground::of(&folders, args))?;
     let lock = take_lock(&folders, args.ready_fd.is_some().then_some(ready))?;
 
     let config = crate::config::read(&folders.home)?;

@@ -88,6 +88,8 @@ fn start(args: &Args, home: &Path, ready_fd: Option<i32>) -> Result<Child> {
     }
     if let Some(fd) = ready_fd {
         command.arg("--ready-fd").arg(fd.to_string());
+        // One that goes on after a death is in use: it does not ask again.
+        command.args(args.for_programs.then_some("--for-programs"));
     }
     command.spawn().context("cannot start the serving process")
 }

@@ -125,7 +125,7 @@ sealing() {
     exits 0 'and signs after a restart' key verify "$TREE/file" -s "$T/sig"
     mv "$T/key-file" "$T/elsewhere"
     restart
-    exits 1 'without the file it does not open' key show 2>"$T/err"
+    exits 3 'without the file it does not open' key show 2>"$T/err"
     check 'and the file is named' grep -q "$T/key-file" "$T/err"
     head -c 32 /dev/urandom >"$T/key-file"
     restart

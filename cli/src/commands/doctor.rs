@@ -30,6 +30,7 @@ impl Doctor {
         match Places::prepare() {
             Ok(places) => {
                 checks.extend(host::folder_checks(&places));
+                checks.extend(needs(&places));
                 // Both look at limits and space: said once, unless the daemon sees what fails.
                 let known: Vec<String> = checks.iter().map(|check| check.name.clone()).collect();
                 let new = |check: &Check| !check.ok || !known.contains(&check.name);
@@ -99,6 +100,21 @@ fn preload_works() -> Check {
         Ok(Check { name: name.into(), ok: output.status.success(), detail, remedy })
     };
     install::shim_library().and_then(|shim| check(&shim)).unwrap_or_else(|error| failed(name, &error))
+}
+
+/// The daemon's table of what each part needs, probed by a process of its own: also where no daemon starts.
+fn needs(places: &Places) -> Vec<Check> {
+    let asked = install::daemon_binary().and_then(|daemon| {
+        let output = Command::new(&daemon).arg("--home").arg(&places.home).arg("--wiring").stdin(Stdio::null()).output();
+        output.map_err(|source| CliError::Spawn { path: daemon, source })
+    });
+    let rows = asked.map(|output| {
+        serde_json::from_slice::<Vec<Check>>(&output.stdout).unwrap_or_else(|_| {
+            let said = String::from_utf8_lossy(&output.stderr).lines().next().unwrap_or_default().to_string();
+            vec![Check { name: "needs".into(), ok: false, detail: said, remedy: None }]
+        })
+    });
+    rows.unwrap_or_else(|error| vec![failed("needs", &error)])
 }
 
 fn daemon_checks(quiet: bool) -> Vec<Check> {

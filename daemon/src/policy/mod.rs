@@ -98,6 +98,11 @@ impl Rule {
 }
 
 impl Policy {
+    /// How many rules there are.
+    pub fn len(&self) -> usize {
+        self.rules.len()
+    }
+
     /// Whether `who` may do that with the key or service at `path`.
     pub fn allows(&self, who: &Who, right: Right, path: &[u8]) -> bool {
         self.rules.iter().any(|rule| rule.is_for(who) && rule.may.contains(&right) && rule.covers(path))
