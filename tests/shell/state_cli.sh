@@ -59,9 +59,30 @@ PY
     check 'a listing over several pages is whole' sh -c '"$1" state ls /state/many/ | cmp - "$2"' sh "$VRIFT" "$T/want"
 }
 
+older_keys() {
+    printf '{"content:old/a": "text", "inode:/old/b": {"size": 4}, "content:/state/old/c": [0, 1, 255]}' >"$T/old.json"
+    exits 0 'keys of an older form' state import "$T/old.json" >"$T/out"
+    is "$(cat "$T/out")" '3 keys imported' 'are imported'
+    kill -9 "$(cat "$XDG_RUNTIME_DIR"/vrift/*/pid)"
+    is "$(state get /state/old/a) $(state get /state/old/b) $(state get /state/old/c | od -An -tu1 | tr -s ' ')" \
+        'text {"size":4}  0 1 255' 'and there after kill -9'
+    exits 2 'once' state import "$T/old.json" 2>"$T/err"
+    check 'what is there already is named' grep -q 'content:old/a collides with /state/old/a' "$T/err"
+    printf '{"content:new/a": "1", "inode:new/b": "2", "inode:new/a": "3"}' >"$T/two.json"
+    exits 2 'two keys that collide' state import "$T/two.json" 2>"$T/err"
+    check 'are both named' grep -q 'content:new/a and inode:new/a collide' "$T/err"
+    printf '{"content:new/a": "1", "inode:old/b": "2"}' >"$T/two.json"
+    exits 2 'one that collides with the space' state import - <"$T/two.json" 2>/dev/null
+    printf '{"content:new/a": "1", "content:audit/x": "2"}' >"$T/two.json"
+    exits 2 'one that the policy does not allow' state import "$T/two.json" 2>/dev/null
+    is "$(state ls /state/new/)" '' 'imports none'
+    exits 2 'what is no JSON' state import "$T/long" 2>/dev/null
+}
+
 phases() {
     in_view inside
     if native; then ok "the rest # SKIP native mode has no key-value space"; return; fi
     outside
+    older_keys
 }
 main

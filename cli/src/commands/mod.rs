@@ -17,6 +17,7 @@ pub mod gc;
 pub mod history;
 pub mod host;
 pub mod identity;
+mod import;
 pub mod ingest;
 pub mod key;
 pub mod ls;

@@ -69,6 +69,15 @@ pub enum Action {
         #[arg(long)]
         json: bool,
     },
+    /// Takes over keys of an older form, content:PATH and inode:PATH, once; all or none of them
+    Import {
+        /// A JSON object of keys and values; - is stdin
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Print the result as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Returns when everything that was put survives a power cut
     Sync,
 }
@@ -107,6 +116,7 @@ impl State {
                 let rows = list(quiet, prefix.as_bytes(), after.as_ref().map(|key| key.as_bytes()), limit)?;
                 print(&rows, long, json)
             }
+            Action::Import { file, json } => super::import::run(quiet, &file, json),
             Action::Sync => {
                 with(quiet, |space| space.sync())?;
                 Ok(0)
