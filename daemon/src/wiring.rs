@@ -90,7 +90,12 @@ const NEEDS: [Need; 8] = [
         remedy: "ulimit -Hn 65536; sysctl fs.inotify.max_user_instances=512",
     },
     Need { name: "shim", part: Part::Programs, probe: shim, remedy: "install all of vrift into one folder" },
-    Need { name: "services", part: Part::Programs, probe: programs, remedy: "install all of vrift into one folder" },
+    Need {
+        name: "services",
+        part: Part::Programs,
+        probe: programs,
+        remedy: "install all of vrift into one folder",
+    },
 ];
 
 /// What is probed.
@@ -156,7 +161,8 @@ fn sockets(ground: &Ground<'_>) -> Result<String> {
         // The longest name that is bound in earnest.
         let longest = ground.runtime.join(names::SOCKET_FILE).with_extension("new");
         UnixAddr::new(&longest).with_context(|| format!("the path {} is too long", longest.display()))?;
-        let address = UnixAddr::new(&path).with_context(|| format!("the path {} is too long", path.display()))?;
+        let address =
+            UnixAddr::new(&path).with_context(|| format!("the path {} is too long", path.display()))?;
         bind(fd.as_raw_fd(), &address)?;
         Ok(fs::remove_file(&path)?)
     };
@@ -172,7 +178,11 @@ fn store_device(ground: &Ground<'_>) -> Result<String> {
     match fs::metadata(path) {
         Ok(stat) => {
             ensure!(!stat.is_dir(), "the store {place} is a folder");
-            OpenOptions::new().read(true).write(true).open(path).with_context(|| format!("cannot open the store {place}"))?;
+            OpenOptions::new()
+                .read(true)
+                .write(true)
+                .open(path)
+                .with_context(|| format!("cannot open the store {place}"))?;
             Ok(format!("{place}"))
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -185,7 +195,9 @@ fn store_device(ground: &Ground<'_>) -> Result<String> {
 }
 
 fn key_file(ground: &Ground<'_>) -> Result<String> {
-    let Ok(config) = ground.config() else { return Ok("whether there is one, config.toml does not say".into()) };
+    let Ok(config) = ground.config() else {
+        return Ok("whether there is one, config.toml does not say".into());
+    };
     let Some(path) = config.keystore.key_file else { return Ok("none is configured".into()) };
     let mut byte = [0; 1];
     let read = File::open(&path).and_then(|file| file.take(1).read(&mut byte));
@@ -221,8 +233,11 @@ fn installed(name: &str) -> Result<PathBuf> {
 }
 
 fn programs(_: &Ground<'_>) -> Result<String> {
-    let missing: Vec<String> =
-        Service::ALL.into_iter().filter_map(|service| services::installed(service).err()).map(|refusal| refusal.1).collect();
+    let missing: Vec<String> = Service::ALL
+        .into_iter()
+        .filter_map(|service| services::installed(service).err())
+        .map(|refusal| refusal.1)
+        .collect();
     ensure!(missing.is_empty(), "{}", missing.join(", "));
     Ok(Service::ALL.map(Service::name).join(", "))
 }

@@ -105,7 +105,12 @@ fn preload_works() -> Check {
 /// The daemon's table of what each part needs, probed by a process of its own: also where no daemon starts.
 fn needs(places: &Places) -> Vec<Check> {
     let asked = install::daemon_binary().and_then(|daemon| {
-        let output = Command::new(&daemon).arg("--home").arg(&places.home).arg("--wiring").stdin(Stdio::null()).output();
+        let output = Command::new(&daemon)
+            .arg("--home")
+            .arg(&places.home)
+            .arg("--wiring")
+            .stdin(Stdio::null())
+            .output();
         output.map_err(|source| CliError::Spawn { path: daemon, source })
     });
     let rows = asked.map(|output| {
