@@ -26,6 +26,10 @@ const PT_NOTE: u32 = 4;
 const GO_NOTE: &[u8] = b"\x04\0\0\0Go\0\0";
 const NOTES_LEN: usize = 512;
 const SET_ID_BITS: u32 = 0o6000;
+const ANY_EXECUTE: u32 = 0o111;
+const ELF: &[u8] = b"\x7fELF";
+/// capabilities(7): a file's own.
+const CAPABILITIES: &str = "security.capability";
 
 /// The file to start directly, or None: the view must decide.
 pub fn direct(command: &OsStr, view: &Path) -> Option<PathBuf> {
@@ -51,14 +55,38 @@ fn inside(path: &Path, view: &Path) -> bool {
     path.starts_with(view) || path.canonicalize().is_ok_and(|path| path.starts_with(view))
 }
 
-/// Whether ld.so(8) starts this program and obeys LD_PRELOAD for it.
+/// How a file can be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// ld.so(8) starts it and obeys LD_PRELOAD for it.
+    Loader,
+    /// It gets other rights than its parent's, and ld.so ignores LD_PRELOAD.
+    OtherRights,
+    /// A program without ld.so, or one of Go, which makes its own system calls.
+    NoLoader,
+    /// A script, or no program at all.
+    NoProgram,
+}
+
 fn has_loader(path: &Path) -> io::Result<bool> {
+    reach(path).map(|reach| reach == Reach::Loader)
+}
+
+/// What the file at a path is.
+///
+/// # Errors
+/// It cannot be read, or is shorter than it says.
+pub fn reach(path: &Path) -> io::Result<Reach> {
     let file = File::open(path)?;
-    if file.metadata()?.mode() & SET_ID_BITS != 0 {
-        return Ok(false);
+    let stat = file.metadata()?;
+    let is_program = stat.is_file() && stat.mode() & ANY_EXECUTE != 0;
+    if is_program && (stat.mode() & SET_ID_BITS != 0 || xattr::get(path, CAPABILITIES)?.is_some()) {
+        return Ok(Reach::OtherRights);
     }
     let mut header = [0; ELF64_HEADER_LEN];
-    file.read_exact_at(&mut header, 0)?;
+    if !is_program || file.read_at(&mut header, 0)? < ELF64_HEADER_LEN || !header.starts_with(ELF) {
+        return Ok(Reach::NoProgram);
+    }
     let half = |at: usize| u16::from_le_bytes([header[at], header[at + 1]]);
     let (entry_len, count) = (usize::from(half(54)), usize::from(half(56)));
     let offset = header[32..40].try_into().map(u64::from_le_bytes).unwrap_or_default();
@@ -66,7 +94,7 @@ fn has_loader(path: &Path) -> io::Result<bool> {
         || entry_len != ELF64_PROGRAM_HEADER_LEN
         || count > PROGRAM_HEADERS_MAX
     {
-        return Ok(false);
+        return Ok(Reach::NoLoader);
     }
     let mut table = vec![0; count * ELF64_PROGRAM_HEADER_LEN];
     file.read_exact_at(&mut table, offset)?;
@@ -79,10 +107,10 @@ fn has_loader(path: &Path) -> io::Result<bool> {
         let len =
             file.read_at(&mut bytes, note[8..16].try_into().map(u64::from_le_bytes).unwrap_or_default())?;
         if bytes[..len].windows(GO_NOTE.len()).any(|part| part == GO_NOTE) {
-            return Ok(false);
+            return Ok(Reach::NoLoader);
         }
     }
-    Ok(of_kind(PT_INTERP).next().is_some())
+    Ok(if of_kind(PT_INTERP).next().is_some() { Reach::Loader } else { Reach::NoLoader })
 }
 
 #[cfg(test)]

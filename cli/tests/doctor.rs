@@ -27,3 +27,77 @@ fn json_has_the_same_checks() {
     assert!(checks.iter().any(|check| check["name"] == "kernel" && check["ok"] == true));
     assert!(checks.iter().any(|check| check["name"] == "state folder" && check["ok"] == false));
 }
+
+#[test]
+fn all_that_is_looked_at_has_a_line() {
+    let vrift = Vrift::new();
+    let output = vrift.run(["doctor"]);
+    vrift.run(["daemon", "stop"]);
+    let lines = stdout(&output);
+    for name in [
+        "kernel",
+        "fds",
+        "inotify",
+        "memlock",
+        "out of reach",
+        "strict",
+        "secure execution",
+        "set-user-ID programs",
+        "static programs",
+        "vriftd",
+        "preload library",
+        "preload",
+        "state folder",
+        "space",
+        "socket path",
+        "exec",
+        "file system",
+        "clock",
+        "runtime folder",
+        "leftovers",
+        "daemon",
+        "store",
+        "content",
+        "leases",
+        "watched directories",
+        "requests",
+        "history",
+        "keystore",
+    ] {
+        let found = lines.lines().filter(|line| line[5..].starts_with(&format!("{name}: "))).count();
+        assert!(found >= 1, "no line for {name}:\n{lines}");
+    }
+    for line in lines.lines().filter(|line| line.starts_with("FAIL")) {
+        assert!(line.contains(" -- "), "without a remedy: {line}");
+    }
+}
+
+#[test]
+fn programs_out_of_reach_are_named() {
+    let vrift = Vrift::new();
+    let bin = vrift.home().with_file_name("bin");
+    std::fs::create_dir_all(&bin).unwrap();
+    std::fs::copy("/bin/true", bin.join("elevated")).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o4755);
+    std::fs::set_permissions(bin.join("elevated"), mode).unwrap();
+    let output = vrift.command().arg("doctor").env("PATH", &bin).output().unwrap();
+    vrift.run(["daemon", "stop"]);
+    let lines = stdout(&output);
+    assert!(
+        lines.contains("1 program of PATH with other rights (set-user-ID, capabilities): elevated"),
+        "{lines}"
+    );
+    assert!(lines.contains("no program of PATH without a loader"), "{lines}");
+}
+
+#[test]
+fn a_clock_before_the_last_write_to_the_store_is_1() {
+    let vrift = Vrift::new();
+    std::fs::create_dir_all(vrift.home()).unwrap();
+    let store = std::fs::File::create(vrift.home().join("store.img")).unwrap();
+    store.set_modified(std::time::SystemTime::now() + std::time::Duration::from_secs(7200)).unwrap();
+    let output = vrift.run(["doctor"]);
+    assert_eq!(output.status.code(), Some(1));
+    let lines = stdout(&output);
+    assert!(lines.contains("FAIL clock: ") && lines.contains(" -- set the clock"), "{lines}");
+}

@@ -10,7 +10,7 @@ use crate::session::Session;
 use clap::Args;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use vrift_protocol::admin::{AdminReply, AdminRequest, Check};
+use vrift_protocol::admin::{AdminReply, AdminRequest, Check, DaemonStatus};
 use vrift_protocol::names;
 
 /// Checks this machine and the installation, one line each, with the remedy; exit code 1 if something fails
@@ -133,13 +133,32 @@ fn daemon_checks(quiet: bool) -> Vec<Check> {
             checks.extend_from_slice(some);
         }
     });
-    match asked {
-        Ok(_) => checks.insert(0, answers()),
+    match asked.and_then(|_| session.ask(&AdminRequest::Status, &mut |_| {})) {
+        Ok((AdminReply::Status(status), _)) => {
+            checks.retain(|check: &Check| check.name != "daemon");
+            checks.insert(0, daemon(&status));
+        }
+        Ok(_) => checks.push(failed("daemon", &CliError::Unexpected { request: "Status" })),
         Err(error) => checks.push(failed("daemon", &error)),
     }
     checks
 }
 
-fn answers() -> Check {
-    Check { name: "daemon".into(), ok: true, detail: "answers at its socket".into(), remedy: None }
+/// It answers; but is it this version's?
+fn daemon(status: &DaemonStatus) -> Check {
+    let own = env!("CARGO_PKG_VERSION");
+    let program = std::fs::read_link(format!("/proc/{}/exe", status.pid)).unwrap_or_default();
+    // proc(5): what the kernel says of a file that was replaced.
+    let is_replaced = program.to_string_lossy().ends_with(" (deleted)");
+    let ok = status.version == own && !is_replaced;
+    let detail = match (status.version == own, is_replaced) {
+        (false, _) => format!("version {} answers, vrift is {own}", status.version),
+        (_, true) => format!("version {own}, but its file was replaced since it was started"),
+        _ => format!(
+            "version {own}, protocol {}, process {}, answers at its socket",
+            status.protocol, status.pid
+        ),
+    };
+    let remedy = (!ok).then(|| "vrift daemon stop; the next command starts the new one".to_string());
+    Check { name: "daemon".into(), ok, detail, remedy }
 }

@@ -1,5 +1,9 @@
 //! What `doctor` finds out without the daemon: kernel, limits, folders.
 
+mod clock;
+mod features;
+mod programs;
+
 use crate::places::Places;
 use crate::text::{escape_path, size};
 use nix::sys::resource::{Resource, getrlimit};
@@ -32,7 +36,7 @@ fn check(name: &str, ok: bool, detail: String, remedy: &str) -> Check {
 
 /// Kernel and limits.
 pub fn checks() -> Vec<Check> {
-    vec![
+    let mut checks = vec![
         kernel(),
         fd_limit(),
         inotify("max_user_instances", INOTIFY_INSTANCES_MIN),
@@ -40,7 +44,10 @@ pub fn checks() -> Vec<Check> {
         memlock(),
         out_of_reach(),
         strict(),
-    ]
+        programs::secure_execution(),
+    ];
+    checks.extend(programs::on_path());
+    checks
 }
 
 /// What programs get that the preload library cannot reach. Asked of a process of its own: one cannot leave a
@@ -129,6 +136,8 @@ pub fn folder_checks(places: &Places) -> Vec<Check> {
         free_space(&places.home),
         socket_path(places),
         can_execute(&places.home),
+        features::features(&places.home),
+        clock::clock(&places.home),
     ];
     if let Some(runtime) = places.runtime.ancestors().find(|path| path.exists()) {
         checks.push(folder("runtime folder", runtime));
