@@ -16,6 +16,7 @@ mod names;
 mod playground;
 mod report;
 mod store;
+mod sync;
 mod trees;
 
 use std::fs;
@@ -33,7 +34,7 @@ struct Args {
     /// Pairs of runs for each number
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pairs: u32,
-    /// Only these groups of measurements: calls, names, large, builds, configure, trees, forks, memory, store
+    /// Only these groups of measurements: calls, names, large, builds, configure, trees, sync, diff, forks, memory, store
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Also write machine and rows as JSON
@@ -46,13 +47,15 @@ struct Args {
 
 type Group = (&'static str, fn(&Playground, u32) -> Result<Vec<Row>>);
 
-const GROUPS: [Group; 9] = [
+const GROUPS: [Group; 11] = [
     ("calls", calls::measure),
     ("names", names::measure),
     ("large", large::measure),
     ("builds", builds::measure),
     ("configure", configure::measure),
     ("trees", trees::measure),
+    ("sync", sync::measure),
+    ("diff", sync::measure_diff),
     ("forks", forks::measure),
     ("memory", memory::measure),
     ("store", store::measure),
@@ -62,7 +65,7 @@ fn main() -> Result<()> {
     let args = Args::parse();
     if let Some(unknown) = args.only.iter().find(|name| !GROUPS.iter().any(|(known, _)| known == name)) {
         bail!(
-            "there is no group `{unknown}`; there are calls, names, large, builds, configure, trees, forks, memory and store"
+            "there is no group `{unknown}`; there are calls, names, large, builds, configure, trees, sync, diff, forks, memory and store"
         );
     }
     let machine = machine::describe(&args.dir);
