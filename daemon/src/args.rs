@@ -35,7 +35,8 @@ pub struct Args {
 pub const USAGE: &str =
     "usage: vriftd [--home DIR] [--store PLACE] [--foreground] [--ready-fd N] [--fsck [--repair]] [--show-config] [--wiring]
        vriftd --store PLACE --init [--overwrite PLACE]
-PLACE is a file or a block device (/dev/vdb). --init makes an empty store there, --overwrite in place of what is there.
+PLACE is a file, a block device (/dev/vdb) or vfio:0000:00:03.0[,poll][,noiommu], a virtio block device that vfio-pci has.
+--init makes an empty store there, --overwrite in place of what is there.
 The daemon behind `vrift`; it is started when needed, `vrift daemon start` starts it by hand.";
 
 impl Args {

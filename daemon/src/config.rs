@@ -79,7 +79,10 @@ pub fn read(home: &Path) -> Result<Config> {
 
 /// A key, what it is and in which range.
 const KEYS: &[(&str, &str)] = &[
-    ("store.device", "where the store is: a file or a block device; none: store.img in the state folder"),
+    (
+        "store.device",
+        "where the store is: a file, a block device, vfio:0000:00:03.0; none: store.img in the state folder",
+    ),
     ("store.compression", "zstd's level for content that is stored from now on, 1 to 19; 0: not compressed"),
     ("store.max_size_bytes", "store and cache are collected down to this by themselves; 0: no bound"),
     ("ingest.gitignore", "what git ignores in a git work tree is left out when a directory is taken in"),
@@ -161,7 +164,10 @@ fn parse(text: &str) -> Result<Config> {
     let level = config.store.compression;
     ensure!((0..=LEVEL_MAX).contains(&level), "store.compression is {level}, not 0 to {LEVEL_MAX}");
     let device = config.store.device.as_deref();
-    ensure!(device.is_none_or(Path::is_absolute), "store.device is no absolute path");
+    ensure!(
+        device.is_none_or(|it| crate::place::names_one(it.as_os_str())),
+        "store.device is no absolute path"
+    );
     let key_file = config.keystore.key_file.as_deref();
     ensure!(key_file.is_none_or(Path::is_absolute), "keystore.key_file is no absolute path");
     Ok(config)

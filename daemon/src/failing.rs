@@ -4,6 +4,7 @@
 //! is set. As long as it is there, they fail with the errno that it has as a number. With `ERRNO NTH` in it only the NTH
 //! (0: the next) does, and the file is removed then; with `ERRNO NTH short` half of what it writes is written before.
 
+use statefs_journal::device::IoBuf;
 use statefs_journal::{BlockDevice, DevOffset};
 use std::io;
 use std::path::PathBuf;
@@ -67,6 +68,9 @@ impl BlockDevice for Failing {
             self.device.write_at(offset, &buf[..half])?;
         }
         Err(fault.error)
+    }
+    fn buffer(&self, len: usize) -> IoBuf {
+        self.device.buffer(len)
     }
     fn write_unit_bytes(&self) -> usize {
         self.device.write_unit_bytes()

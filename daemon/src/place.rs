@@ -13,18 +13,22 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use vrift_protocol::names;
+use vrift_virtio_backend::{Spec, VirtioBlk};
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// A file, made when there is none, or a block device, which is never formatted unasked.
     Path(PathBuf),
+    /// A virtio block device that the kernel gives away: driven by this process.
+    Vfio(Spec),
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Place::Path(path) => write!(out, "{}", path.display()),
+            Place::Vfio(spec) => write!(out, "{spec}"),
         }
     }
 }
@@ -41,7 +45,7 @@ impl Place {
         }
         let said = std::env::var_os(names::ENV_STORE).filter(|value| !value.is_empty());
         if let Some(store) = said {
-            ensure!(Path::new(&store).is_absolute(), "{} is no absolute path", names::ENV_STORE);
+            ensure!(names_one(&store), "{} is no absolute path", names::ENV_STORE);
             return Place::parse(&store).context(names::ENV_STORE);
         }
         match &config.store.device {
@@ -50,12 +54,24 @@ impl Place {
         }
     }
 
-    pub fn path(&self) -> &Path {
-        let Place::Path(path) = self;
-        path
+    /// Its path, or that there is a device that the kernel gives away.
+    ///
+    /// # Errors
+    /// There is none, or a driver of the kernel has it.
+    pub fn look(&self) -> Result<Option<&Path>> {
+        match self {
+            Place::Path(path) => Ok(Some(path)),
+            Place::Vfio(spec) => {
+                spec.look()?;
+                Ok(None)
+            }
+        }
     }
 
     fn parse(text: &OsStr) -> Result<Place> {
+        if let Some(text) = text.to_str().filter(|text| Spec::is_meant(text)) {
+            return Ok(Place::Vfio(Spec::parse(text)?));
+        }
         Ok(Place::Path(std::path::absolute(text)?))
     }
 
@@ -64,8 +80,9 @@ impl Place {
     /// # Errors
     /// There is none, somebody else has it, it cannot be one, or it holds something that is not a store.
     pub fn open(&self) -> Result<Arc<dyn BlockDevice>> {
-        let Place::Path(path) = self;
-        if !path.try_exists().with_context(|| format!("cannot look for {self}"))? {
+        if let Place::Path(path) = self
+            && !path.try_exists().with_context(|| format!("cannot look for {self}"))?
+        {
             ensure!(!path.starts_with("/dev"), "there is no device {self}");
             Store::create_file(path, &FormatOptions::default())
                 .with_context(|| format!("cannot make the store {self}"))?;
@@ -90,18 +107,19 @@ impl Place {
     }
 
     fn open_any(&self) -> Result<Arc<dyn BlockDevice>> {
-        let Place::Path(path) = self;
-        Ok(if self.is_device() {
-            Arc::new(RawDevice::open(path)?)
-        } else {
-            Arc::new(FileDevice::open(path)?)
+        Ok(match self {
+            Place::Vfio(spec) => Arc::new(VirtioBlk::open(spec)?),
+            Place::Path(path) if self.is_device() => Arc::new(RawDevice::open(path)?),
+            Place::Path(path) => Arc::new(FileDevice::open(path)?),
         })
     }
 
     /// Whether it was there before any store was, and may be somebody else's.
     fn is_device(&self) -> bool {
-        let Place::Path(path) = self;
-        fs::metadata(path).is_ok_and(|stat| stat.file_type().is_block_device())
+        match self {
+            Place::Vfio(_) => true,
+            Place::Path(path) => fs::metadata(path).is_ok_and(|stat| stat.file_type().is_block_device()),
+        }
     }
 
     /// What to say where no store is found.
@@ -115,14 +133,13 @@ impl Place {
     /// # Errors
     /// Something is there; it cannot be written; what was written is not what is read.
     pub fn init(&self, overwrite: Option<&OsStr>) -> Result<String> {
-        let Place::Path(path) = self;
         let overwrite = match overwrite {
             None => false,
             Some(name) if Place::parse(name).is_ok_and(|named| named == *self) => true,
             Some(name) => bail!("--overwrite names {}, --store {self}: nothing was done", name.display()),
         };
-        match fs::symlink_metadata(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
+        match self {
+            Place::Path(path) if is_missing(path) => {
                 ensure!(!path.starts_with("/dev"), "there is no device {self}");
                 Store::create_file(path, &FormatOptions::default())
                     .with_context(|| format!("cannot make the store {self}"))?;
@@ -153,4 +170,13 @@ impl Place {
             other => other.map(drop).with_context(|| format!("cannot make a store on {self}")),
         }
     }
+}
+
+/// Whether the text names a place wherever it is read.
+pub fn names_one(text: &OsStr) -> bool {
+    Path::new(text).is_absolute() || text.to_str().is_some_and(Spec::is_meant)
+}
+
+fn is_missing(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound)
 }

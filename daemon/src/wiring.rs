@@ -174,7 +174,9 @@ fn sockets(ground: &Ground<'_>) -> Result<String> {
 fn store_device(ground: &Ground<'_>) -> Result<String> {
     let Ok(config) = ground.config() else { return Ok("where it is, config.toml does not say".into()) };
     let place = Place::choose(ground.args, &config, ground.home)?;
-    let path = place.path();
+    let Some(path) = place.look().with_context(|| format!("cannot use the store {place}"))? else {
+        return Ok(format!("{place}"));
+    };
     match fs::metadata(path) {
         Ok(stat) => {
             ensure!(!stat.is_dir(), "the store {place} is a folder");

@@ -7,6 +7,7 @@ use crate::types::DevOffset;
 
 pub mod fault;
 mod file;
+mod io_buf;
 mod mem;
 mod overlay;
 mod raw;
@@ -14,6 +15,7 @@ pub mod signatures;
 
 pub use fault::{CrashUnit, Fault, FaultDevice, Op};
 pub use file::FileDevice;
+pub use io_buf::{IoBuf, Memory};
 pub use mem::MemDevice;
 pub use overlay::OverlayDevice;
 pub use raw::RawDevice;
@@ -36,6 +38,12 @@ pub trait BlockDevice: Send + Sync {
 
     /// Hands `buf` to the device. A later `read_at` sees it, also after this process was killed.
     fn write_at(&self, offset: DevOffset, buf: &[u8]) -> io::Result<()>;
+
+    /// Memory for writes of many blocks, from which the device need not copy: aligned, or reached by the device itself.
+    /// Any other memory will do as well.
+    fn buffer(&self, len: usize) -> IoBuf {
+        IoBuf::new(len)
+    }
 
     /// Writes begin and end at multiples of this. Less than a block where something in between puts blocks together,
     /// as the page cache does: a power cut then finds the block as it was at some moment, with all that was written

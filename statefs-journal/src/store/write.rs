@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::alloc::{Extent, Purpose};
+use crate::device::IoBuf;
 use crate::error::StoreError;
 use crate::form::{Encoder, pays, stored_bytes_max};
 use crate::layout::{BLOCK_LEN, PACKED_BLOB_LEN_MAX, blocks_for};
@@ -79,7 +80,8 @@ impl Store {
         let data_bytes = source.data_bytes();
         let hasher = verify.then(blake3::Hasher::new);
         let mut feed = Feed { hash, source, left_bytes: len_bytes, hasher };
-        let mut buf = vec![0; usize::try_from(len_bytes).unwrap_or(usize::MAX).min(IO_LEN)];
+        let buf_len = usize::try_from(len_bytes).unwrap_or(usize::MAX).min(IO_LEN);
+        let mut buf = self.dev.buffer(buf_len.next_multiple_of(BLOCK_LEN));
         let mut encoder = Encoder::new(self.compression());
         let first = feed.next(&mut buf)?;
         encode(&mut encoder, first, &buf);
@@ -96,7 +98,7 @@ impl Store {
         &self,
         mut feed: Feed<'_>,
         first: Piece,
-        mut buf: Vec<u8>,
+        mut buf: IoBuf,
         extent: Extent,
     ) -> Result<(), StoreError> {
         let mut run = Run { extent, done_bytes: 0 };
@@ -123,9 +125,9 @@ impl Store {
             }
             piece = feed.next(&mut buf[filled..])?;
         }
-        buf.truncate(filled);
-        buf.resize(filled.next_multiple_of(BLOCK_LEN), 0);
-        self.write_run(&mut run, &buf)?;
+        let end = filled.next_multiple_of(BLOCK_LEN);
+        buf[filled..end].fill(0);
+        self.write_run(&mut run, &buf[..end])?;
         feed.finish()
     }
 
@@ -133,7 +135,7 @@ impl Store {
         &self,
         mut feed: Feed<'_>,
         mut encoder: Encoder,
-        mut buf: Vec<u8>,
+        mut buf: IoBuf,
         data_bytes: u64,
         len_bytes: u64,
     ) -> Result<Written, StoreError> {
@@ -158,7 +160,7 @@ impl Store {
         &self,
         mut feed: Feed<'_>,
         mut encoder: Encoder,
-        mut buf: Vec<u8>,
+        mut buf: IoBuf,
         extent: Extent,
     ) -> Result<u64, StoreError> {
         let mut run = Run { extent, done_bytes: 0 };

@@ -31,6 +31,11 @@ impl Pages {
         Self { start, layout }
     }
 
+    pub(crate) fn bytes(&self) -> &[u8] {
+        // SAFETY: all of it is allocated and was set to zero at first.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.layout.size()) }
+    }
+
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: all of it is allocated and was set to zero at first, and nobody else has a reference while this one lives.
         unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.layout.size()) }
