@@ -8,6 +8,11 @@ use std::path::Path;
 use vrift_secret::seal::SECRET_LEN_MAX;
 use zeroize::Zeroizing;
 
+/// What this process reads is in no core dump from now on. The daemon that it may start is not concerned.
+pub fn no_dumps() -> Result<()> {
+    nix::sys::prctl::set_dumpable(false).map_err(|errno| CliError::path("/proc/self", errno))
+}
+
 /// Without an echo as long as this lives.
 struct Hidden<'a> {
     terminal: &'a File,

@@ -10,6 +10,7 @@ use vrift_protocol::admin::Failure;
 use vrift_protocol::pipeline::{self, Blocking, Endpoint, Pipeline, Retry};
 use vrift_protocol::service::{Need, Service, encode};
 use vrift_protocol::{HEADER_LEN, MAX_FRAME_LEN, Op};
+use zeroize::Zeroizing;
 
 /// Longer than the daemon waits for a service, which says more than we could.
 const TIMEOUT: Duration = Duration::from_secs(70);
@@ -26,14 +27,15 @@ pub fn ask<T: DeserializeOwned>(
     need: Need,
     request: &impl Serialize,
 ) -> Result<T> {
-    let json = serde_json::to_vec(request).unwrap_or_default();
-    let body = encode(service, need, &json);
+    // Either may have a secret in it.
+    let json = Zeroizing::new(serde_json::to_vec(request).unwrap_or_default());
+    let body = Zeroizing::new(encode(service, need, &json));
     if HEADER_LEN + body.len() + 64 > MAX_FRAME_LEN {
         let what = "the request is too long for a service".to_string();
         return Err(CliError::Usage { what, hint: "ask for less at a time".into() });
     }
     let retry = if need == Need::Read { Retry::Again } else { Retry::Never };
-    let answer = to.call(Op::Service, &body, retry).map_err(refused)?;
+    let answer = Zeroizing::new(to.call(Op::Service, &body, retry).map_err(refused)?);
     serde_json::from_slice(&answer).map_err(|_| CliError::Unexpected { request: service.name() })
 }
 
@@ -51,7 +53,9 @@ pub fn refused(failure: pipeline::Failure) -> CliError {
         Errno::EINVAL | Errno::EEXIST | Errno::EOPNOTSUPP | Errno::EFBIG | Errno::E2BIG => {
             (Failure::Input, "")
         }
-        Errno::ENOKEY | Errno::EKEYREJECTED => (Failure::Store, "see [keystore] key_file in config.toml"),
+        Errno::ENOKEY | Errno::EKEYREJECTED => {
+            (Failure::Store, "unlock it: vrift key unlock; or see [keystore] key_file in config.toml")
+        }
         _ => (Failure::Store, "what happened is in: vrift daemon logs"),
     };
     CliError::Refused { failure, what: text, hint: hint.into() }

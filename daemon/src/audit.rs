@@ -92,7 +92,7 @@ impl Inner {
         if self.rates.len() >= CALLERS_MAX && !self.rates.contains_key(who) {
             self.rates.retain(|_, rate| now.duration_since(rate.since) < WINDOW || rate.counted > 0);
         }
-        let rate = self.rates.entry(*who).or_insert(Rate { since: now, written: 0, counted: 0 });
+        let rate = self.rates.entry(who.clone()).or_insert(Rate { since: now, written: 0, counted: 0 });
         if now.duration_since(rate.since) >= WINDOW {
             (rate.since, rate.written) = (now, 0);
         }

@@ -14,6 +14,7 @@ use vrift_protocol::admin::AdminReply;
 use vrift_protocol::frame::FLAG_MORE;
 use vrift_protocol::{FrameHeader, HEADER_LEN, MAX_FRAME_LEN, VnodeReply};
 use zerocopy::IntoBytes;
+use zeroize::Zeroize;
 
 /// Replies kept for a client whose socket is full. A blocking client has one outstanding request, a
 /// streaming one is fed by a worker that waits; more than this means that nobody reads.
@@ -32,6 +33,16 @@ pub struct Greeting {
 struct Frame {
     bytes: Vec<u8>,
     fd: Option<OwnedFd>,
+    /// Overwritten when it was sent.
+    secret: bool,
+}
+
+impl Drop for Frame {
+    fn drop(&mut self) {
+        if self.secret {
+            self.bytes.zeroize();
+        }
+    }
 }
 
 pub struct Connection {
@@ -208,7 +219,7 @@ impl Connection {
         let body = body.as_ref().map_or(&[][..], IntoBytes::as_bytes);
         let mut bytes = request.reply(errno, body.len()).as_bytes().to_vec();
         bytes.extend_from_slice(body);
-        let _ = self.send(Frame { bytes, fd });
+        let _ = self.send(Frame { bytes, fd, secret: false });
     }
 
     /// The answer to a request for bytes that fit a frame beside the reply.
@@ -219,7 +230,8 @@ impl Connection {
         };
         let body = VnodeReply { created: (data.len() as u32).into(), ..VnodeReply::default() };
         let header = request.reply(0, body.as_bytes().len() + data.len());
-        let _ = self.send(Frame { bytes: [header.as_bytes(), body.as_bytes(), &data].concat(), fd: None });
+        let bytes = [header.as_bytes(), body.as_bytes(), &data].concat();
+        let _ = self.send(Frame { bytes, fd: None, secret: false });
     }
 
     /// One frame of an answer that is plain bytes; `more` follow. Waits for a slow reader up to a bound.
@@ -235,7 +247,7 @@ impl Connection {
         if more {
             header.flags = (header.flags.get() | FLAG_MORE).into();
         }
-        self.send(Frame { bytes: [header.as_bytes(), body].concat(), fd: None })
+        self.send(Frame { bytes: [header.as_bytes(), body].concat(), fd: None, secret: true })
     }
 
     /// One frame of the answer to an admin request; `more` follow. Waits for a slow reader up to a bound.
@@ -258,6 +270,6 @@ impl Connection {
         }
         let mut bytes = header.as_bytes().to_vec();
         bytes.extend_from_slice(&body);
-        self.send(Frame { bytes, fd })
+        self.send(Frame { bytes, fd, secret: false })
     }
 }

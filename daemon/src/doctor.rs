@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use vrift_cas::LeaseSupport;
 use vrift_protocol::PROTOCOL_VERSION;
 use vrift_protocol::admin::Check;
+use vrift_protocol::keystore::Reply;
 use vrift_protocol::service::Service;
 
 /// Free space below this is worth a warning: one large build fills it.
@@ -145,9 +146,16 @@ fn keystore(daemon: &Daemon) -> Check {
     match daemon.service_ready(Service::Keystore) {
         Err(refusal) => check(name, false, refusal.1, "see [keystore] key_file in config.toml"),
         Ok(ready) => {
-            let rest = match &daemon.config.keystore.key_file {
-                Some(path) => format!("private keys are sealed by {}", path.display()),
-                None => "private keys are in the clear in the store ([keystore] key_file in config.toml seals them)".into(),
+            let rest = match (daemon.keystore_status(), &daemon.config.keystore.key_file) {
+                (Some(Reply::Status { sealed_by: Some(by), locked: true }), _) => {
+                    format!("private keys are sealed by {by}, and locked: vrift key unlock")
+                }
+                (Some(Reply::Status { sealed_by: Some(by), .. }), Some(path)) if by == "the key file" => {
+                    format!("private keys are sealed by {}", path.display())
+                }
+                (Some(Reply::Status { sealed_by: Some(by), .. }), _) => format!("private keys are sealed by {by}"),
+                (Some(_), _) => "private keys are in the clear in the store (vrift key seal, or [keystore] key_file in config.toml, seals them)".into(),
+                (None, _) => "it does not say whether private keys are sealed".into(),
             };
             let detail = format!(
                 "confined by {}, a file was refused with {}; {rest}",

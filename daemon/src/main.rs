@@ -134,6 +134,8 @@ fn run(args: &Args) -> Result<i32> {
     if args.fsck {
         return Ok(if fsck::run(args, &home)? { 0 } else { names::EXIT_SERVED });
     }
+    // What passes through may be a secret: in no core dump, and not to be read by other processes of the user.
+    nix::sys::prctl::set_dumpable(false).context("cannot do without core dumps")?;
     if args.foreground || args.serve {
         let filter = EnvFilter::try_from_env("VRIFT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
         tracing_subscriber::fmt()

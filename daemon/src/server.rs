@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use vrift_protocol::frame::HANDSHAKE_TIMEOUT_MS;
 use vrift_protocol::{FrameHeader, HEADER_LEN, Hello, MAX_FRAME_LEN, Op, VnodeReply};
 use zerocopy::FromBytes;
+use zeroize::Zeroize;
 
 /// Most clients at a time: each process of a build that changes something is one; a connection costs an fd
 /// and some hundred bytes. Half of what the fd limit allows is the other bound.
@@ -28,6 +29,12 @@ const SIGNALS: u64 = 1;
 const STOP: u64 = 2;
 const HAND_OVER: u64 = 3;
 const FIRST_CONNECTION: u64 = 16;
+
+/// Whether a frame is for a service, or for the key-value space: either may have a secret in it.
+fn is_secret(datagram: &[u8]) -> bool {
+    FrameHeader::read_from_prefix(datagram)
+        .is_ok_and(|(header, _)| header.op.get() == Op::Service as u16 || header.op.get() == Op::State as u16)
+}
 
 /// What a client's socket had.
 enum Read {
@@ -137,7 +144,11 @@ impl Server {
             let me = geteuid();
             let Ok(peer) = getsockopt(&socket, PeerCredentials) else { continue };
             let is_own_user = peer.uid() == me.as_raw();
-            let who = crate::policy::Who::Person { uid: peer.uid(), gid: peer.gid() };
+            let groups = match self.daemon.policy.asks_for_groups() {
+                true => crate::sys::peer_groups(&socket),
+                false => Arc::default(),
+            };
+            let who = crate::policy::Who::Person { uid: peer.uid(), gid: peer.gid(), groups };
             // A program that was root and became another user holds an fd of this socket, which lies in a folder
             // that lets nobody else in.
             let accepted = is_own_user || me.is_root();
@@ -209,7 +220,11 @@ impl Server {
             Ok(0) | Err(_) => Read::End,
             Ok(len) => {
                 self.daemon.stats.requests.fetch_add(1, Ordering::Relaxed);
-                let alive = self.frame(connection, len, &buffer[..len.min(buffer.len())]);
+                let len_read = len.min(buffer.len());
+                let alive = self.frame(connection, len, &buffer[..len_read]);
+                if is_secret(&buffer[..len_read]) {
+                    buffer[..len_read].zeroize();
+                }
                 if alive { Read::Frame } else { Read::End }
             }
         }

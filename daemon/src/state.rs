@@ -158,7 +158,7 @@ fn go_on(daemon: &Arc<Daemon>, connection: &Arc<Connection>) {
                 return this.state.worked_off(&client);
             };
             let answer = match StateRequest::parse(&body) {
-                Some(request) => answer(&this, &Asker { id: client.id, who: client.who }, &request),
+                Some(request) => answer(&this, &Asker { id: client.id, who: client.who.clone() }, &request),
                 None => Err(Refusal(Errno::EBADMSG, String::new())),
             };
             if send(&client, &header, answer).is_err() {

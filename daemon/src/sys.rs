@@ -13,6 +13,38 @@ pub fn own(fd: RawFd) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
+/// Further groups of the process at the other end, when it connected (SO_PEERGROUPS of unix(7)); none where the kernel does
+/// not tell.
+pub fn peer_groups(socket: &OwnedFd) -> std::sync::Arc<[u32]> {
+    // NGROUPS_MAX of limits.h.
+    const MOST: usize = 65536;
+    let mut groups: Vec<u32> = vec![0; 64];
+    loop {
+        let mut len = (groups.len() * size_of::<u32>()) as libc::socklen_t;
+        // SAFETY: the buffer has `len` bytes, which are written as far as they are needed, and `len` says how far.
+        let result = unsafe {
+            libc::getsockopt(
+                socket.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_PEERGROUPS,
+                groups.as_mut_ptr().cast(),
+                &mut len,
+            )
+        };
+        let count = len as usize / size_of::<u32>();
+        match result {
+            0 => return groups.get(..count).unwrap_or_default().into(),
+            _ if nix::errno::Errno::last() == nix::errno::Errno::ERANGE
+                && count <= MOST
+                && count > groups.len() =>
+            {
+                groups.resize(count, 0);
+            }
+            _ => return std::sync::Arc::default(),
+        }
+    }
+}
+
 /// All threads share one heap: of others the C library gives nothing back to the kernel, and each thread that works on
 /// a large directory would keep as much as that takes. To be called before there are threads.
 pub fn share_one_heap() {

@@ -72,7 +72,17 @@ pub enum Request {
     VerifySnapshots(Vec<Snapshot>),
     /// A new key takes the place of the one in use, which goes on being known for what it has signed.
     Rotate,
-    /// Items of the service that asks, and of no other.
+    /// Whether private keys are sealed, and by what.
+    Status,
+    /// Seals private keys under this passphrase from now on.
+    Seal {
+        passphrase: String,
+    },
+    /// Opens a keystore that a passphrase seals, until its process ends.
+    Unlock {
+        passphrase: String,
+    },
+    /// Items of the service or the user who asks, and of no other.
     PutItem {
         name: String,
         value: String,
@@ -89,10 +99,12 @@ pub enum Request {
 impl Request {
     pub fn need(&self) -> Need {
         match self {
-            Request::Show | Request::Private | Request::Verify { .. } | Request::VerifySnapshots(_) => {
-                Need::Read
-            }
-            Request::Rotate => Need::Admin,
+            Request::Show
+            | Request::Status
+            | Request::Private
+            | Request::Verify { .. }
+            | Request::VerifySnapshots(_) => Need::Read,
+            Request::Rotate | Request::Seal { .. } | Request::Unlock { .. } => Need::Admin,
             _ => Need::Write,
         }
     }
@@ -131,6 +143,11 @@ pub enum Reply {
         keys: Vec<PublicKey>,
         /// The private key is encrypted in the store.
         sealed: bool,
+    },
+    Status {
+        /// In words; None: in the clear.
+        sealed_by: Option<String>,
+        locked: bool,
     },
     Signed(Signature),
     Verdict(Verdict),

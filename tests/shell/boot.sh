@@ -61,6 +61,10 @@ slots() {
     check 'is refused as that' grep -q 'not signed by the pinned key' "$T/err"
     exits 0 'until that one is pinned' quiet boot pin
     exits 0 'which a person does' quiet boot stage tree@3
+    exits 1 'a staged snapshot is not removed' quiet "$VRIFT" rm tree@3
+    check 'which is said' grep -q 'snapshot 3 of tree is in boot slot a' "$T/err"
+    exits 1 'nor is its workspace' quiet "$VRIFT" rm tree
+    exits 0 'one that no slot has is' quiet "$VRIFT" rm tree@1
     exits 2 'the record is not for everybody to write' quiet "$VRIFT" state put /state/boot/slots '{}'
     exits 0 'stage, switch, rollback and pin are in the audit log' \
         sh -c 'for act in stage switch rollback pin; do "$1" audit | grep -q "admin of /service/updated/$act: " || exit 1; done' sh "$VRIFT"

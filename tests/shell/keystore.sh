@@ -139,6 +139,43 @@ sealing() {
     is "$(device_id)" "$before" 'with the right one it does, from wherever'
 }
 
+# A passphrase in place of the key file, and secrets of the user.
+passphrases() {
+    echo 'open sesame' >"$T/pass"
+    echo 'another one' >"$T/pass2"
+    echo 'an item' >"$T/item"
+    before=$(device_id)
+    exits 2 'what no passphrase seals is not unlocked' quiet key unlock --passphrase-file "$T/pass"
+    exits 0 'an item' quiet key item put first --file "$T/item"
+    exits 0 'a passphrase takes the place of the file' quiet key seal --passphrase-file "$T/pass"
+    is "$(device_id)" "$before" 'the key is the same'
+    rm "$VRIFT_HOME/config.toml"
+    restart
+    exits 3 'after a restart it is locked' quiet key show
+    check 'which is said' grep -q 'the keystore is locked: vrift key unlock' "$T/err"
+    check 'doctor says so, too' sh -c '"$1" doctor | grep "ok   keystore" | grep -q "by a passphrase, and locked"' sh "$VRIFT"
+    exits 3 'no item is told' quiet key item get first
+    exits 2 'the private key is refused as ever' quiet key show --private
+    exits 1 'another passphrase' quiet key unlock --passphrase-file "$T/pass2"
+    check 'is not the right one' grep -q 'not the right one' "$T/err"
+    exits 0 'the right one' quiet key unlock --passphrase-file "$T/pass"
+    is "$(device_id)" "$before" 'opens it'
+    is "$(key item get first)" 'an item' 'with its items'
+    exits 0 'another passphrase' quiet key seal --passphrase-file "$T/pass2"
+    restart
+    exits 1 'the old one opens nothing' quiet key unlock --passphrase-file "$T/pass"
+    exits 0 'the new one, by stdin' sh -c 'cat "$2" | "$1" key unlock --passphrase-file -' sh "$VRIFT" "$T/pass2"
+    is "$(key item list)" first 'items are listed'
+    exits 1 'one that there is not' quiet key item get none
+    exits 2 'a name that is a path' quiet key item put ../timed/x --file "$T/item"
+    exits 0 'removed' quiet key item rm first
+    exits 1 'it is gone' quiet key item get first
+    exits 0 'sealing and unlocking are in the audit log' \
+        sh -c '"$1" audit | grep -q "keystored/seal: done" && "$1" audit | grep -q "keystored/unlock: refused"' sh "$VRIFT"
+    fails 'without a passphrase' sh -c '"$1" audit --json | grep -q sesame' sh "$VRIFT"
+    fails 'which is not in the log either' grep -q sesame "$XDG_RUNTIME_DIR"/vrift/*/log
+}
+
 # A service's death is not noticed by the next who asks.
 dying() {
     key show >/dev/null
@@ -163,5 +200,6 @@ phases() {
     attacks
     sealing
     dying
+    passphrases
 }
 main

@@ -2,6 +2,7 @@
 
 use super::output::Output;
 use crate::error::{CliError, Result};
+use crate::secret_input::{new_secret, secret};
 use crate::services::{ask, connect};
 use crate::session::Session;
 use crate::text::{escape_path, time};
@@ -13,6 +14,8 @@ use vrift_protocol::admin::{Failure, SnapshotInfo};
 use vrift_protocol::keystore::{PublicKey, Reply, Request, Signature, Snapshot, Verdict};
 use vrift_protocol::pipeline::Blocking;
 use vrift_protocol::service::Service;
+
+mod item;
 
 /// First word of a signature's line.
 const FORM: &str = "vrift-ed25519";
@@ -58,10 +61,26 @@ pub enum Action {
         #[arg(long)]
         json: bool,
     },
+    /// Encrypts private keys in the store under a passphrase, which takes the place of a key file
+    Seal {
+        /// The new passphrase is in this file; - is stdin; without it: asked for on the terminal
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+    },
+    /// Opens a keystore that a passphrase seals, until the daemon stops
+    Unlock {
+        /// The passphrase is in this file; - is stdin; without it: asked for on the terminal
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+    },
+    /// Small secrets of the user who asks, kept by the keystore
+    #[command(subcommand)]
+    Item(item::Item),
 }
 
 impl Key {
     pub fn run(self, quiet: bool) -> Result<u8> {
+        crate::secret_input::no_dumps()?;
         let session = Session::open(quiet)?;
         let mut to = connect(&session);
         let mut out = Output::new();
@@ -100,17 +119,26 @@ impl Key {
                 };
                 if json { out.json(&key)? } else { out.line(&line(&key))? }
             }
+            Action::Seal { passphrase_file } => {
+                let passphrase = new_secret(passphrase_file.as_deref(), "new passphrase")?;
+                keystore(&mut to, &Request::Seal { passphrase: passphrase.to_string() })?;
+            }
+            Action::Unlock { passphrase_file } => {
+                let passphrase = secret(passphrase_file.as_deref(), "passphrase")?;
+                keystore(&mut to, &Request::Unlock { passphrase: passphrase.to_string() })?;
+            }
+            Action::Item(item) => item.run(&mut to, &mut out)?,
         }
         out.finish()?;
         Ok(code)
     }
 }
 
-fn unexpected() -> CliError {
+pub(super) fn unexpected() -> CliError {
     CliError::Unexpected { request: "keystored" }
 }
 
-fn keystore(to: &mut Blocking, request: &Request) -> Result<Reply> {
+pub(super) fn keystore(to: &mut Blocking, request: &Request) -> Result<Reply> {
     ask(to, Service::Keystore, request.need(), request)
 }
 

@@ -140,9 +140,10 @@ fn prefix(path: Spanned<String>) -> Result<String, Wrong> {
 mod tests {
     use super::*;
     use crate::policy::Who;
+    use std::sync::Arc;
 
     fn me() -> Who {
-        Who::Person { uid: owner(), gid: 12345 }
+        Who::Person { uid: owner(), gid: 12345, groups: Arc::default() }
     }
 
     fn policy(text: &str) -> Policy {
@@ -151,7 +152,7 @@ mod tests {
 
     #[test]
     fn what_no_rule_allows_is_denied() {
-        let nobody = Who::Person { uid: 4_000_000_000, gid: 4_000_000_000 };
+        let nobody = Who::Person { uid: 4_000_000_000, gid: 4_000_000_000, groups: Arc::default() };
         let empty = policy("");
         assert!(!empty.allows(&me(), Right::Read, b"/state/a"));
         assert!(!empty.knows(&me()));
@@ -174,8 +175,12 @@ mod tests {
              [[allow]]\nservice = \"timed\"\nmay = [\"write\", \"list\"]\nbelow = \"/state/system/\"\n\
              [[allow]]\nuid = 9\nmay = [\"list\", \"read\"]\nbelow = \"/state/a/b/\"\n",
         );
-        let (seven, timed) = (Who::Person { uid: 1, gid: 7 }, Who::Service(Service::Time));
+        let (seven, timed) =
+            (Who::Person { uid: 1, gid: 7, groups: Arc::default() }, Who::Service(Service::Time));
         assert!(policy.allows(&seven, Right::Read, b"/state/app/x"));
+        let also = Who::Person { uid: 1, gid: 1, groups: Arc::from([3, 7]) };
+        assert!(policy.asks_for_groups() && policy.allows(&also, Right::Read, b"/state/app/x"));
+        assert!(!policy.allows(&also, Right::Read, b"/state/app/secret/x"));
         for path in [&b"/state/app"[..], b"/state/application", b"/state/app/secret/x", b"/state/x"] {
             assert!(!policy.allows(&seven, Right::Read, path));
         }
@@ -183,7 +188,7 @@ mod tests {
         assert!(!policy.allows_some_listing(&seven, b"/state/"));
         assert!(policy.allows(&timed, Right::Write, b"/state/system/x"));
         assert!(!policy.allows(&Who::Service(Service::Boot), Right::Write, b"/state/system/x"));
-        let nine = Who::Person { uid: 9, gid: 9 };
+        let nine = Who::Person { uid: 9, gid: 9, groups: Arc::default() };
         assert!(
             policy.allows_some_listing(&nine, b"/state/")
                 && policy.allows_some_listing(&nine, b"/state/a/b/c")

@@ -6,16 +6,17 @@ pub use file::read;
 
 use nix::unistd::geteuid;
 use std::fmt;
+use std::sync::Arc;
 use vrift_protocol::service::{Need, Service};
 
 /// Prefix of the names of services, for rules about requests to them.
 pub const SERVICE_PREFIX: &str = "/service/";
 
 /// Who asks, as the kernel says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Who {
-    /// SO_PEERCRED of a connection to the daemon's socket.
-    Person { uid: u32, gid: u32 },
+    /// SO_PEERCRED of a connection to the daemon's socket; further groups only where the policy asks for groups.
+    Person { uid: u32, gid: u32, groups: Arc<[u32]> },
     /// The other end of a socket pair that was given to that service alone.
     Service(Service),
 }
@@ -23,7 +24,7 @@ pub enum Who {
 impl fmt::Display for Who {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Who::Person { uid, gid } => write!(f, "uid {uid} gid {gid}"),
+            Who::Person { uid, gid, .. } => write!(f, "uid {uid} gid {gid}"),
             Who::Service(service) => write!(f, "service {}", service.name()),
         }
     }
@@ -85,7 +86,9 @@ impl Rule {
     fn is_for(&self, who: &Who) -> bool {
         match (self.subject, who) {
             (Subject::Uid(uid), Who::Person { uid: theirs, .. }) => uid == *theirs,
-            (Subject::Gid(gid), Who::Person { gid: theirs, .. }) => gid == *theirs,
+            (Subject::Gid(gid), Who::Person { gid: theirs, groups, .. }) => {
+                gid == *theirs || groups.contains(&gid)
+            }
             (Subject::Service(service), Who::Service(theirs)) => service == *theirs,
             _ => false,
         }
@@ -117,6 +120,11 @@ impl Policy {
     /// Whether a listing shows `who` this key.
     pub fn shows(&self, who: &Who, key: &[u8]) -> bool {
         self.allows(who, Right::List, key) && self.allows(who, Right::Read, key)
+    }
+
+    /// Whether a rule is for a group: then it matters in which ones somebody is.
+    pub fn asks_for_groups(&self) -> bool {
+        self.rules.iter().any(|rule| matches!(rule.subject, Subject::Gid(_)))
     }
 
     /// Whether any rule is about them at all.

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use vrift_protocol::service::{CALLS_FD, Caller, Ready, SECRET_FD, STATE_FD, Service};
 use vrift_protocol::{FrameHeader, HEADER_LEN, MAX_FRAME_LEN, Op};
 use zerocopy::IntoBytes;
+use zeroize::Zeroizing;
 
 /// Longest time until a service is ready: argon2id and a first key that is synced to a slow disk.
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -96,16 +97,15 @@ impl Child {
         let id = self.next_id;
         self.next_id += 1;
         let header = FrameHeader::request(Op::Service, id, len);
-        let mut frame = [header.as_bytes(), caller.as_bytes(), json].concat();
+        let frame = Zeroizing::new([header.as_bytes(), caller.as_bytes(), json].concat());
         let sent = send(self.calls.as_raw_fd(), &frame, MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT);
-        frame.fill(0);
         sent.map_err(|_| Lost::Ended)?;
         self.receive(id, ANSWER_TIMEOUT)
     }
 
     fn receive(&mut self, id: u64, timeout: Duration) -> Result<Result<Vec<u8>, Refusal>, Lost> {
         let deadline = Instant::now() + timeout;
-        let mut buffer = vec![0; MAX_FRAME_LEN];
+        let mut buffer = Zeroizing::new(vec![0; MAX_FRAME_LEN]);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);

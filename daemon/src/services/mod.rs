@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use vrift_protocol::FrameHeader;
 use vrift_protocol::service::{self, Caller, Need, Ready, Service};
+use zeroize::Zeroizing;
 
 /// Requests of people that wait for services at a time.
 const CALLERS: usize = 4;
@@ -103,18 +104,16 @@ pub fn serve(daemon: &Arc<Daemon>, connection: &Arc<Connection>, header: FrameHe
     if connection.busy.swap(true, Ordering::Acquire) {
         return connection.reply(&header, Err(Errno::EBUSY));
     }
-    let (this, client, body) = (Arc::clone(daemon), Arc::clone(connection), body.to_vec());
+    // What is asked, and what is answered, may be a secret.
+    let (this, client, body) = (Arc::clone(daemon), Arc::clone(connection), Zeroizing::new(body.to_vec()));
     daemon.services.workers_for(&connection.who).submit(Box::new(move || {
-        let mut body = body;
         let answer = match service::parse(&body) {
             Some((service, need, json)) => ask(&this, &client.who, service, need, json),
             None => Err(Refusal(Errno::EBADMSG, String::new())),
         };
-        // What was asked may have been a secret.
-        body.fill(0);
         let (errno, body) = match answer {
-            Ok(body) => (0, body),
-            Err(Refusal(errno, text)) => (errno as u32, text.into_bytes()),
+            Ok(body) => (0, Zeroizing::new(body)),
+            Err(Refusal(errno, text)) => (errno as u32, Zeroizing::new(text.into_bytes())),
         };
         client.busy.store(false, Ordering::Release);
         let _ = client.reply_bytes(&header, errno, &body, false);
@@ -157,7 +156,7 @@ impl Daemon {
     /// The service's answer to one request; it is started if it does not run.
     fn call(&self, who: &Who, service: Service, need: Need, json: &[u8]) -> Result<Vec<u8>, Refusal> {
         let (uid, gid, by) = match who {
-            Who::Person { uid, gid } => (*uid, *gid, 0),
+            Who::Person { uid, gid, .. } => (*uid, *gid, 0),
             Who::Service(service) => (0, 0, *service as u8),
         };
         let caller =
@@ -229,6 +228,18 @@ impl Daemon {
     pub fn keystore_has_key(&self) -> bool {
         let key = statefs_journal::Key::new(b"/state/keystore/device");
         key.is_ok_and(|key| self.store.state_get(&key).is_ok_and(|value| value.is_some()))
+    }
+
+    /// Whether keystored's records are sealed; None: it does not answer.
+    pub fn keystore_status(&self) -> Option<vrift_protocol::keystore::Reply> {
+        let json = serde_json::to_vec(&vrift_protocol::keystore::Request::Status).ok()?;
+        let me = Who::Person {
+            uid: nix::unistd::geteuid().as_raw(),
+            gid: nix::unistd::getegid().as_raw(),
+            groups: Arc::default(),
+        };
+        let answer = self.call(&me, Service::Keystore, Need::Read, &json).ok()?;
+        serde_json::from_slice(&answer).ok()
     }
 
     /// What a service said when it became ready; it is started if it does not run.

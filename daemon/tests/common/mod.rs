@@ -2,7 +2,7 @@
 //! preload library sends them.
 #![allow(dead_code, reason = "each test file uses its part")]
 
-mod sys;
+pub mod sys;
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill};

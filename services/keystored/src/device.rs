@@ -2,12 +2,13 @@
 
 use crate::hex;
 use crate::records::{self, Change, Records, ledger_key};
-use crate::seal::{Derivation, Sealer, random};
+use crate::seal::{By, Sealer, Way, failed};
 use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 use vrift_protocol::keystore::{PublicKey, Signature, Verdict};
 use vrift_protocol::pipeline::Blocking;
+use vrift_secret::random;
 use vrift_service::Refusal;
 use zeroize::Zeroizing;
 
@@ -33,7 +34,7 @@ pub struct Device {
 
 impl Device {
     fn made(mut older: Vec<PublicKey>) -> Result<Device, Refusal> {
-        let seed = Zeroizing::new(random::<32>()?);
+        let seed = Zeroizing::new(random::<32>().map_err(failed)?);
         let key = SigningKey::from_bytes(&seed);
         let now = now_ns();
         if let Some(last) = older.first_mut() {
@@ -101,15 +102,16 @@ fn now_ns() -> i64 {
     since.map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }
 
-/// Reads the key, or makes it if nothing was ever kept here; seals everything if a secret is there for the first time.
+/// How records are sealed; None: they are not.
+pub fn way(space: &mut Blocking) -> Result<Option<Way>, Refusal> {
+    let damaged = |_| Refusal::new(Errno::EBADMSG, format!("{SEALING_KEY} cannot be read"));
+    let value = space.get(SEALING_KEY.as_bytes())?;
+    value.map(|value| serde_json::from_slice::<Way>(&value).map_err(damaged)).transpose()
+}
+
+/// Reads the key, or makes it if nothing was ever kept here; seals everything if a key file is there for the first time.
 pub fn open(space: &mut Blocking, secret: Option<Zeroizing<Vec<u8>>>) -> Result<(Device, Records), Refusal> {
-    let derivation = match space.get(SEALING_KEY.as_bytes())? {
-        None => None,
-        Some(value) => {
-            let damaged = |_| Refusal::new(Errno::EBADMSG, format!("{SEALING_KEY} cannot be read"));
-            Some(serde_json::from_slice::<Derivation>(&value).map_err(damaged)?)
-        }
-    };
+    let way = way(space)?;
     let Some(stored) = space.get(DEVICE_KEY.as_bytes())? else {
         if !space.list(PREFIX.as_bytes())?.is_empty() {
             let text = "the device key is gone although other records are there; restore the store";
@@ -117,8 +119,8 @@ pub fn open(space: &mut Blocking, secret: Option<Zeroizing<Vec<u8>>>) -> Result<
         }
         return first(space, secret);
     };
-    let sealer = match (&derivation, &secret) {
-        (Some(derivation), Some(secret)) => Some(derivation.sealer(secret)?),
+    let sealer = match (&way, &secret) {
+        (Some(way), Some(secret)) => Some(way.sealer(secret)?),
         _ => None,
     };
     let value = records::read(DEVICE_KEY, &stored, sealer.as_ref())?;
@@ -126,10 +128,7 @@ pub fn open(space: &mut Blocking, secret: Option<Zeroizing<Vec<u8>>>) -> Result<
     let records = Records::open(space, device.ledger_key(), sealer)?;
     records.check(DEVICE_KEY, &stored)?;
     match secret {
-        Some(secret) if derivation.is_none() => {
-            let records = reseal(space, records, &secret)?;
-            Ok((device, records))
-        }
+        Some(secret) if way.is_none() => Ok((device, reseal(space, records, By::KeyFile, &secret)?)),
         _ => Ok((device, records)),
     }
 }
@@ -137,7 +136,7 @@ pub fn open(space: &mut Blocking, secret: Option<Zeroizing<Vec<u8>>>) -> Result<
 /// Makes the key; it is read back before anybody is told of it.
 fn first(space: &mut Blocking, secret: Option<Zeroizing<Vec<u8>>>) -> Result<(Device, Records), Refusal> {
     let device = Device::made(Vec::new())?;
-    let sealing = secret.map(|secret| sealing(&secret)).transpose()?;
+    let sealing = secret.map(|secret| sealing(By::KeyFile, &secret)).transpose()?;
     let (sealer, mut changes) = match sealing {
         Some((sealer, change)) => (Some(sealer), vec![change]),
         None => (None, Vec::new()),
@@ -150,10 +149,10 @@ fn first(space: &mut Blocking, secret: Option<Zeroizing<Vec<u8>>>) -> Result<(De
 }
 
 /// How the sealing key is made, and the change that says so.
-fn sealing(secret: &[u8]) -> Result<(Sealer, Change), Refusal> {
-    let derivation = Derivation::new()?;
-    let value = serde_json::to_vec(&derivation).unwrap_or_default();
-    Ok((derivation.sealer(secret)?, (SEALING_KEY.as_bytes().to_vec(), Some(value))))
+fn sealing(by: By, secret: &[u8]) -> Result<(Sealer, Change), Refusal> {
+    let way = Way::new(by)?;
+    let value = serde_json::to_vec(&way).unwrap_or_default();
+    Ok((way.sealer(secret)?, (SEALING_KEY.as_bytes().to_vec(), Some(value))))
 }
 
 fn read_back(space: &mut Blocking, records: &Records, device: &Device) -> Result<(), Refusal> {
@@ -161,8 +160,8 @@ fn read_back(space: &mut Blocking, records: &Records, device: &Device) -> Result
     if same { Ok(()) } else { Err(Refusal::new(Errno::EIO, "the device key is not what was written")) }
 }
 
-/// All records again, sealed, in one transaction.
-fn reseal(space: &mut Blocking, mut records: Records, secret: &[u8]) -> Result<Records, Refusal> {
+/// All records again, sealed anew, in one transaction.
+pub fn reseal(space: &mut Blocking, mut records: Records, by: By, secret: &[u8]) -> Result<Records, Refusal> {
     let keys: Vec<String> = records.below(PREFIX).map(str::to_string).collect();
     let mut clear = Vec::new();
     for key in keys {
@@ -170,7 +169,7 @@ fn reseal(space: &mut Blocking, mut records: Records, secret: &[u8]) -> Result<R
             clear.push((key, value));
         }
     }
-    let (sealer, change) = sealing(secret)?;
+    let (sealer, change) = sealing(by, secret)?;
     records.set_sealer(sealer);
     let mut changes = vec![change];
     for (key, value) in &clear {

@@ -1,24 +1,11 @@
-//! Bytes as hex digits.
+//! Bytes as hex digits, with a refusal for what is none.
 
 use nix::errno::Errno;
+pub use vrift_secret::hex::{decode, encode};
 use vrift_service::Refusal;
-
-pub fn encode(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-pub fn decode(text: &str) -> Option<Vec<u8>> {
-    let text = text.as_bytes();
-    let digit = |byte: u8| (byte as char).to_digit(16);
-    if !text.len().is_multiple_of(2) {
-        return None;
-    }
-    text.chunks(2).map(|pair| Some((digit(pair[0])? * 16 + digit(pair[1])?) as u8)).collect()
-}
 
 /// Exactly `LEN` bytes.
 pub fn fixed<const LEN: usize>(text: &str) -> Result<[u8; LEN], Refusal> {
-    decode(text)
-        .and_then(|bytes| bytes.try_into().ok())
+    vrift_secret::hex::fixed(text)
         .ok_or_else(|| Refusal::new(Errno::EINVAL, format!("these are not {} hex digits", LEN * 2)))
 }

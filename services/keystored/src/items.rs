@@ -1,4 +1,4 @@
-//! Small secrets of other services: each sees its own.
+//! Small secrets of services and of users: each sees its own.
 
 use crate::records::Records;
 use nix::errno::Errno;
@@ -10,10 +10,11 @@ use zeroize::Zeroizing;
 const VALUE_LEN_MAX: usize = 4096;
 
 /// The prefix of the caller's items. Who it is, the daemon says.
-fn scope(caller: &Caller) -> Result<String, Refusal> {
-    let service =
-        caller.service().ok_or_else(|| Refusal::new(Errno::EACCES, "only services keep items here"))?;
-    Ok(format!("/state/keystore/items/{}/", service.name()))
+fn scope(caller: &Caller) -> String {
+    match caller.service() {
+        Some(service) => format!("/state/keystore/items/{}/", service.name()),
+        None => format!("/state/keystore/items/uid-{}/", caller.uid.get()),
+    }
 }
 
 fn key(caller: &Caller, name: &str) -> Result<String, Refusal> {
@@ -21,7 +22,7 @@ fn key(caller: &Caller, name: &str) -> Result<String, Refusal> {
     if name.is_empty() || name.len() > 100 || !name.bytes().all(plain) {
         return Err(Refusal::new(Errno::EINVAL, "an item's name has letters, digits, - and _"));
     }
-    Ok(scope(caller)? + name)
+    Ok(scope(caller) + name)
 }
 
 pub fn put(
@@ -59,7 +60,7 @@ pub fn delete(
     records.commit(space, &changes)
 }
 
-pub fn list(records: &Records, caller: &Caller) -> Result<Vec<String>, Refusal> {
-    let scope = scope(caller)?;
-    Ok(records.below(&scope).filter_map(|key| key.strip_prefix(&scope)).map(str::to_string).collect())
+pub fn list(records: &Records, caller: &Caller) -> Vec<String> {
+    let scope = scope(caller);
+    records.below(&scope).filter_map(|key| key.strip_prefix(&scope)).map(str::to_string).collect()
 }

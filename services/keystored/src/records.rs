@@ -115,6 +115,11 @@ impl Records {
         if right { Ok(()) } else { Err(damaged(&format!("{key} is not its newest record"))) }
     }
 
+    /// Nothing, in place of records that are moved out.
+    pub fn none() -> Records {
+        Records::new(Zeroizing::new([0; 32]), None)
+    }
+
     /// The value of a key; None: there is none, and there should be none.
     pub fn get(&self, space: &mut Blocking, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, Refusal> {
         let Some(stored) = space.get(key.as_bytes())? else {
@@ -138,7 +143,7 @@ impl Records {
         let sequence = self.lines.get(key).map_or(0, |line| line.sequence) + 1;
         let place = place(key, sequence);
         let (value, sealed) = match &self.sealer {
-            Some(sealer) => (sealer.seal(&place, value)?, true),
+            Some(sealer) => (sealer.seal(&place, value).map_err(crate::seal::failed)?, true),
             None => (hex::encode(value), false),
         };
         let stored =
@@ -200,7 +205,7 @@ pub fn read(key: &str, stored: &[u8], sealer: Option<&Sealer>) -> Result<Zeroizi
             let wrong = || {
                 Refusal::new(
                     Errno::EKEYREJECTED,
-                    "the key file is not the one that the keystore was sealed with",
+                    "the secret is not the one that the keystore was sealed with",
                 )
             };
             return opened.ok_or_else(wrong);

@@ -1,40 +1,45 @@
-//! Encryption at rest: XChaCha20-Poly1305 under a key that argon2id makes of a secret outside the store.
+//! Encryption at rest: of what the sealing key is made, a key file or a passphrase.
 
-use crate::hex;
-use argon2::{Algorithm, Argon2, Params, Version};
-use chacha20poly1305::aead::{Aead, KeyInit, Payload};
-use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::Read;
+use vrift_secret::SecretError;
+pub use vrift_secret::seal::Sealer;
+use vrift_secret::seal::{Derivation, SECRET_LEN_MAX};
 use vrift_service::Refusal;
 use zeroize::Zeroizing;
 
-/// A secret is at most this long: a passphrase, or a file made by a generator.
-const SECRET_LEN_MAX: u64 = 64 * 1024;
-const NONCE_LEN: usize = 24;
-const SALT_LEN: usize = 16;
-/// RFC 9106's second recommendation for argon2id, with one lane: a service has one thread.
-const MEMORY_KIB: u32 = 64 * 1024;
-const PASSES: u32 = 3;
-
-/// What of the secret's key is no secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Derivation {
-    pub salt: String,
-    pub memory_kib: u32,
-    pub passes: u32,
+/// Of which secret the key is made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum By {
+    #[default]
+    KeyFile,
+    Passphrase,
 }
 
-/// The key that seals.
-pub struct Sealer(XChaCha20Poly1305);
+/// In the clear beside the records: how the sealing key is made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Way {
+    #[serde(default)]
+    pub by: By,
+    #[serde(flatten)]
+    pub derivation: Derivation,
+}
 
-pub fn random<const LEN: usize>() -> Result<[u8; LEN], Refusal> {
-    let mut bytes = [0; LEN];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| Refusal::new(Errno::EIO, format!("the kernel gives no random numbers: {error}")))?;
-    Ok(bytes)
+impl Way {
+    pub fn new(by: By) -> Result<Way, Refusal> {
+        Ok(Way { by, derivation: Derivation::new().map_err(failed)? })
+    }
+
+    pub fn sealer(&self, secret: &[u8]) -> Result<Sealer, Refusal> {
+        self.derivation.sealer(secret).map_err(failed)
+    }
+}
+
+pub fn failed(error: SecretError) -> Refusal {
+    Refusal::new(Errno::EIO, error.to_string())
 }
 
 /// All of the key file.
@@ -48,44 +53,5 @@ pub fn read_secret(file: File) -> Result<Zeroizing<Vec<u8>>, Refusal> {
             Err(Refusal::new(Errno::EFBIG, format!("the key file is longer than {SECRET_LEN_MAX} bytes")))
         }
         Ok(_) => Ok(secret),
-    }
-}
-
-impl Derivation {
-    pub fn new() -> Result<Derivation, Refusal> {
-        let salt = hex::encode(&random::<SALT_LEN>()?);
-        Ok(Derivation { salt, memory_kib: MEMORY_KIB, passes: PASSES })
-    }
-
-    pub fn sealer(&self, secret: &[u8]) -> Result<Sealer, Refusal> {
-        let cannot = || Refusal::new(Errno::EINVAL, "the way to the sealing key is damaged");
-        let salt: [u8; SALT_LEN] = hex::fixed(&self.salt)?;
-        // A damaged record must not ask for all memory.
-        if self.memory_kib > 4 * MEMORY_KIB || self.passes > 8 * PASSES {
-            return Err(cannot());
-        }
-        let params = Params::new(self.memory_kib, self.passes, 1, Some(32)).map_err(|_| cannot())?;
-        let mut key = Zeroizing::new([0; 32]);
-        Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-            .hash_password_into(secret, &salt, &mut key[..])
-            .map_err(|_| cannot())?;
-        XChaCha20Poly1305::new_from_slice(&key[..]).map(Sealer).map_err(|_| cannot())
-    }
-}
-
-impl Sealer {
-    /// Nonce and ciphertext, in hex; `place` is authenticated along.
-    pub fn seal(&self, place: &[u8], clear: &[u8]) -> Result<String, Refusal> {
-        let nonce = random::<NONCE_LEN>()?;
-        let sealed = self.0.encrypt(&XNonce::from(nonce), Payload { msg: clear, aad: place });
-        let sealed = sealed.map_err(|_| Refusal::new(Errno::EIO, "a record cannot be sealed"))?;
-        Ok(hex::encode(&nonce) + &hex::encode(&sealed))
-    }
-
-    /// None: it was sealed by another key or for another place, or is damaged.
-    pub fn open(&self, place: &[u8], sealed: &str) -> Option<Zeroizing<Vec<u8>>> {
-        let bytes = hex::decode(sealed)?;
-        let (nonce, sealed) = bytes.split_first_chunk::<NONCE_LEN>()?;
-        self.0.decrypt(&XNonce::from(*nonce), Payload { msg: sealed, aad: place }).ok().map(Zeroizing::new)
     }
 }

@@ -21,6 +21,7 @@ use vrift_protocol::pipeline::{Blocking, Endpoint, Failure, Pipeline};
 use vrift_protocol::service::{CALLS_FD, Caller, Need, Ready, SECRET_FD, STATE_FD, Service};
 use vrift_protocol::{FrameHeader, HEADER_LEN, MAX_FRAME_LEN, Op};
 use zerocopy::{FromBytes, IntoBytes};
+use zeroize::{Zeroize, Zeroizing};
 
 /// Longest wait for the daemon's answer about a key: a sync of a busy disk is the longest of them.
 const STATE_TIMEOUT: Duration = Duration::from_secs(25);
@@ -95,7 +96,7 @@ pub fn run<S: Serve>(
 }
 
 fn serve<S: Serve>(service: &mut S, space: &mut Blocking, calls: &OwnedFd) -> ExitCode {
-    let mut buffer = vec![0; MAX_FRAME_LEN];
+    let mut buffer = Zeroizing::new(vec![0; MAX_FRAME_LEN]);
     loop {
         let len = match recv(calls.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
             Err(Errno::EINTR) => continue,
@@ -109,7 +110,7 @@ fn serve<S: Serve>(service: &mut S, space: &mut Blocking, calls: &OwnedFd) -> Ex
         };
         let answer = answer(service, space, body);
         // What was asked may have been a secret.
-        buffer[..len].fill(0);
+        buffer[..len].zeroize();
         if reply(calls, &header, answer).is_err() {
             return ExitCode::FAILURE;
         }
@@ -128,13 +129,13 @@ fn answer<S: Serve>(service: &mut S, space: &mut Blocking, body: &[u8]) -> Resul
 }
 
 fn reply(calls: &OwnedFd, request: &FrameHeader, answer: Result<Vec<u8>, Refusal>) -> nix::Result<()> {
-    let (errno, body) = match answer {
+    let (errno, body) = match answer.map(Zeroizing::new) {
         Ok(body) if HEADER_LEN + body.len() > MAX_FRAME_LEN => {
-            (Errno::EMSGSIZE as u32, b"the answer does not fit a frame".to_vec())
+            (Errno::EMSGSIZE as u32, Zeroizing::new(b"the answer does not fit a frame".to_vec()))
         }
         Ok(body) => (0, body),
-        Err(Refusal(errno, text)) => (errno as u32, text.into_bytes()),
+        Err(Refusal(errno, text)) => (errno as u32, Zeroizing::new(text.into_bytes())),
     };
-    let frame = [request.reply(errno, body.len()).as_bytes(), &body].concat();
+    let frame = Zeroizing::new([request.reply(errno, body.len()).as_bytes(), &body[..]].concat());
     send(calls.as_raw_fd(), &frame, MsgFlags::MSG_NOSIGNAL).map(drop)
 }

@@ -66,6 +66,7 @@ pub struct By {
 
 impl Identity {
     pub fn run(self, quiet: bool) -> Result<u8> {
+        crate::secret_input::no_dumps()?;
         let session = Session::open(quiet)?;
         let mut desk = Desk { to: connect(&session), json: self.json, out: Output::new() };
         match self.what {
