@@ -30,7 +30,7 @@ const SNAPSHOTS_MAX: usize = 400;
 
 /// What is known of the keys.
 enum Keystore {
-    Open(Open),
+    Open(Box<Open>),
     /// Sealed by a passphrase that nobody has said yet.
     Locked,
 }
@@ -55,7 +55,7 @@ impl Keystore {
         let secret = key_file.map(seal::read_secret).transpose()?;
         let by = secret.as_ref().map(|_| By::KeyFile);
         let (device, records) = device::open(space, secret)?;
-        Ok(Keystore::Open(Open { device, records, by }))
+        Ok(Keystore::Open(Box::new(Open { device, records, by })))
     }
 
     fn status(&self) -> Reply {
@@ -84,7 +84,7 @@ impl Keystore {
                 Errno::EKEYREJECTED => Refusal::new(Errno::EILSEQ, "the passphrase is not the right one"),
                 errno => Refusal(errno, text),
             })?;
-        *self = Keystore::Open(Open { device, records, by: Some(By::Passphrase) });
+        *self = Keystore::Open(Box::new(Open { device, records, by: Some(By::Passphrase) }));
         Ok(Reply::Done)
     }
 }

@@ -26,7 +26,7 @@ struct World {
 
 fn serve(map: &Mutex<Map>, socket: &impl AsRawFd) {
     let mut buffer = vec![0; MAX_FRAME_LEN];
-    let mut held: Option<Vec<(Vec<u8>, Option<Vec<u8>>)>> = None;
+    let mut held: Option<Vec<crate::records::Change>> = None;
     while let Ok(len @ 1..) = recv(socket.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
         let (header, _, body) = FrameHeader::parse(&buffer[..len]).unwrap();
         let request = StateRequest::parse(body).unwrap();
