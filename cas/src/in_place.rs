@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use statefs_journal::BlobHash;
 
+use crate::blank::MAY_BE_HELD;
 use crate::error::CasError;
 use crate::home::{Cas, remove};
 use crate::lease::LeaseSupport;
@@ -81,7 +82,8 @@ impl Cas {
             return Ok(false);
         }
         let staging = self.staging_path(ws, vnode);
-        fs::set_permissions(&own, Permissions::from_mode(0o700)).map_err(CasError::io("chmod", &own))?;
+        fs::set_permissions(&own, Permissions::from_mode(0o700 | MAY_BE_HELD))
+            .map_err(CasError::io("chmod", &own))?;
         if is_blob {
             remove(&blob)?;
         }

@@ -7,6 +7,7 @@
 //! `unsafe` and libc are confined to `sys`. Folders and their meaning: RFC 0001.
 #![deny(unsafe_code)]
 
+mod blank;
 mod error;
 mod home;
 mod hot;
@@ -20,6 +21,7 @@ mod staging;
 mod sys;
 mod unstored;
 
+pub use blank::{BLANK_MODE, Blank, MAY_BE_HELD};
 pub use error::CasError;
 pub use home::Cas;
 pub use in_place::{OWN_FILE_MAX, Quiet, vnode_name};

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use statefs_journal::BlobHash;
 
+use crate::blank::MAY_BE_HELD;
 use crate::error::CasError;
 use crate::home::{Cas, remove};
 use crate::hot::{file_len, make_parent, seal_mode};
@@ -224,7 +225,7 @@ impl Prepared<'_> {
         if self.sealed.adopted && sealed {
             return seal_mode(&self.file, hot);
         }
-        let mode = if sealed { crate::hot::SEALED_MODE } else { 0o700 };
+        let mode = if sealed { crate::hot::SEALED_MODE } else { 0o700 | MAY_BE_HELD };
         fs::set_permissions(&self.content, fs::Permissions::from_mode(mode))
             .map_err(CasError::io("chmod", &self.content))
     }

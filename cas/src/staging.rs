@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use statefs_journal::BlobHash;
 
+use crate::blank::MAY_BE_HELD;
 use crate::error::CasError;
 use crate::home::{Cas, make_folder, remove};
 use crate::hot::create_new;
@@ -79,7 +80,7 @@ impl Cas {
             && opened.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
         {
             // A crash between chmod and rename of a seal leaves a staging file with the mode of a sealed one.
-            fs::set_permissions(&path, Permissions::from_mode(0o700))
+            fs::set_permissions(&path, Permissions::from_mode(0o700 | MAY_BE_HELD))
                 .map_err(CasError::io("chmod", &path))?;
             opened = options.open(&path);
         }

@@ -6,7 +6,7 @@ use crate::clock::Clock;
 use crate::connection::Connection;
 use crate::folders::Folders;
 use crate::kill_points;
-use crate::namespace::{Applied, Namespaces};
+use crate::namespace::{Applied, Namespaces, Workspace};
 use crate::policy::{Right, Who};
 use crate::record::{Change, Origin, Record};
 use crate::workers::Workers;
@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use vrift_cas::{Cas, CasError};
+use vrift_manifest::VnodeNo;
 use vrift_protocol::names;
 
 /// The core lock.
@@ -67,6 +68,7 @@ pub struct Daemon {
     pub seals: crate::sealing::SealQueue,
     pub watches: crate::watch::Watches,
     pub removed: crate::removed::Removed,
+    pub spares: crate::spare::Spares,
     /// Names of sockets that were unlinked.
     pub socket_names: crate::sockets::KeptNames,
     pub gc: crate::gc::Collector,
@@ -118,6 +120,7 @@ impl Daemon {
             seals: crate::sealing::SealQueue::new(),
             watches: crate::watch::Watches::new(),
             removed: crate::removed::Removed::default(),
+            spares: crate::spare::Spares::default(),
             socket_names: crate::sockets::KeptNames::default(),
             gc: crate::gc::Collector::default(),
             policy,
@@ -211,6 +214,13 @@ impl Daemon {
     pub fn turn(&self, workspace: u32) -> Arc<Mutex<()>> {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(turns.entry(workspace).or_default())
+    }
+
+    /// The number of a new vnode that is no regular file being written.
+    pub fn next_vnode(&self, workspace: &Workspace) -> VnodeNo {
+        let vnode = workspace.index.next_vnode();
+        self.spares.discard(self, workspace.id, vnode);
+        vnode
     }
 
     /// A number that no other thing of this daemon has.

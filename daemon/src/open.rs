@@ -10,7 +10,7 @@ use crate::retry;
 use crate::vnode_ops::{Answer, Attempt, Call, S_IFREG, native_flags};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, open as open_file};
-use nix::sys::stat::{Mode, SFlag, UtimensatFlags, fstat, futimens, lstat, mknod, utimensat};
+use nix::sys::stat::{FileStat, Mode, SFlag, UtimensatFlags, fstat, futimens, lstat, mknod, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{geteuid, truncate};
 use std::fs;
@@ -69,16 +69,20 @@ fn create(daemon: &Daemon, call: &Call, mut spaces: Spaces<'_>) -> Answer {
     let vnode = workspace.index.next_vnode();
     // The file is there before its name is: a reader that finds the name can open it.
     let path = daemon.folders.staging(call.workspace, vnode.0);
-    let (fd, stat) = if call.by_name {
-        make_file(&path, staging_mode(call.request.mode.get()))?;
-        (None, lstat(&path)?)
-    } else {
-        let mode = staging_mode(call.request.mode.get());
-        let fd = create_file(&path, native_flags(call.request.flags.get()), mode)?;
-        let stat = fstat(&fd)?;
-        (Some(fd), stat)
+    let mode = staging_mode(call.request.mode.get());
+    let flags = native_flags(call.request.flags.get());
+    let (now_ns, fd) = match (daemon.spares.take(daemon, call.workspace, vnode, mode.bits()), call.by_name) {
+        (Some(now_ns), true) => (now_ns, None),
+        (Some(now_ns), false) => (now_ns, Some(open_file(&path, flags, Mode::empty())?)),
+        (None, true) => {
+            make_file(&path, mode)?;
+            (modified_ns(&lstat(&path)?), None)
+        }
+        (None, false) => {
+            let fd = create_file(&path, flags, mode)?;
+            (modified_ns(&fstat(&fd)?), Some(fd))
+        }
     };
-    let now_ns = stat.st_mtime * 1_000_000_000 + stat.st_mtime_nsec;
     let new = call.new_vnode(S_IFREG, Content::Staged, now_ns);
     crate::set_id::carry(&path, new.mode)?;
     let change = Change::Make { at: vnode, dir: call.dir(), name: &call.name, new, now_ns };
@@ -92,6 +96,10 @@ fn create(daemon: &Daemon, call: &Call, mut spaces: Spaces<'_>) -> Answer {
             Err(errno)
         }
     }
+}
+
+fn modified_ns(stat: &FileStat) -> i64 {
+    stat.st_mtime * 1_000_000_000 + stat.st_mtime_nsec
 }
 
 /// The vnode's own permissions, which it then has already when its last name goes, and the daemon's, without which it

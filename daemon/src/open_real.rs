@@ -38,7 +38,12 @@ pub fn open_real(daemon: &Daemon, call: &Call) -> Answer {
         let is_one = !call.name.contains(&b'/') && !matches!(&call.name[..], b"." | b"..");
         return reply(call, if is_one { opened(&link, OFlag::O_PATH) } else { Err(Errno::EINVAL) });
     }
-    let attr = daemon.spaces().get(call.workspace)?.index.attr(vnode).ok_or(Errno::ESTALE)?;
+    let spaces = daemon.spaces();
+    let attr = spaces.get(call.workspace)?.index.attr(vnode).ok_or(Errno::ESTALE)?;
+    if attr.content == Content::Staged && flags.contains(OFlag::O_PATH) {
+        daemon.spares.hold(call.workspace, vnode);
+    }
+    drop(spaces);
     let staging = || daemon.folders.staging(call.workspace, vnode.0);
     let fd = match (attr.mode & S_IFMT, attr.content) {
         (S_IFDIR, _) => {

@@ -49,6 +49,7 @@ impl Removed {
 
 /// The answer to the request: mode, owner, group, four bytes of nothing, and the times of the last read, write and change.
 pub fn tell(daemon: &Daemon, call: &Call) -> Result<Vec<u8>, Errno> {
+    daemon.spares.settle(daemon, call.workspace, call.vnode());
     let place = daemon.removed.find(call.workspace, call.vnode()).ok_or(Errno::ENOENT)?;
     let mut bytes = Vec::with_capacity(REMOVED_LEN);
     for number in [place.mode, place.uid, place.gid, 0] {

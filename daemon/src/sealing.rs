@@ -1,6 +1,7 @@
 //! Staged becomes sealed: on the kernel's word that no writer is left, after some idle time or at once when
 //! somebody needs it.
 
+use crate::burst::{self, Burst};
 use crate::daemon::{Daemon, cas_errno};
 use crate::kill_points;
 use crate::record::{Change, Origin};
@@ -23,10 +24,8 @@ use vrift_manifest::{Content, SetAttr, VnodeNo};
 const IDLE: Duration = Duration::from_millis(200);
 /// After a message, others are waited for this long: being woken for each file that a client closes costs the client time.
 const GATHER: Duration = Duration::from_millis(10);
-/// While clients make this many requests in [`LOOK`], sealing, which has the core lock for each file, waits: at most
-/// [`WAIT_MAX`] longer than it does anyway.
-const BURST: u64 = 10;
-const LOOK: Duration = Duration::from_millis(5);
+/// Sealing, which has the core lock for each file, waits at most this much longer while clients make one request after
+/// the other.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 /// Without inotify, all staged files are tried this often.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -170,6 +169,7 @@ impl Daemon {
         kill_points::pass(|| "seal committed".into());
         match committed {
             Ok(CommitOutcome::Sealed(_)) => {
+                self.spares.forget_held(workspace, vnode);
                 if is_new {
                     self.new_bytes.fetch_add(sealed.size_bytes, Ordering::Relaxed);
                 }
@@ -205,28 +205,9 @@ impl Daemon {
     }
 }
 
-/// Whether clients make one request after the other.
-struct Burst {
-    requests: u64,
-    looked: Instant,
-    is_on: bool,
-}
-
-impl Burst {
-    fn look(&mut self, daemon: &Daemon) -> bool {
-        let now = Instant::now();
-        if now.saturating_duration_since(self.looked) >= LOOK {
-            let requests = daemon.stats.requests.load(Ordering::Relaxed);
-            self.is_on = requests.wrapping_sub(self.requests) >= BURST;
-            (self.requests, self.looked) = (requests, now);
-        }
-        self.is_on
-    }
-}
-
 /// The thread that seals what has been idle.
 pub fn run(daemon: &Arc<Daemon>) {
-    let mut burst = Burst { requests: 0, looked: Instant::now(), is_on: false };
+    let mut burst = Burst::default();
     let mut due: HashMap<(u32, u64), Instant> = HashMap::new();
     // What a daemon before this one left behind staged was perhaps closed while nobody listened.
     let mut everything = true;
@@ -252,7 +233,7 @@ pub fn run(daemon: &Arc<Daemon>) {
             }
         }
         if put_off {
-            std::thread::sleep(LOOK);
+            std::thread::sleep(burst::LOOK);
         } else {
             wait(daemon, due.values().min().copied());
         }

@@ -99,6 +99,7 @@ fn start(args: &Args, home: &Path, ready: &Ready) -> Result<(Arc<Daemon>, Server
     let listener = listen_at(&daemon.folders.in_runtime(names::SOCKET_FILE))?;
     let server = Server::new(Arc::clone(&daemon), listener, &stop_signals)?;
     start_threads(&daemon)?;
+    daemon.hold_what_is_staged();
     let workspaces = daemon.spaces().workspaces.len();
     tracing::info!(pid = std::process::id(), home = %daemon.folders.home.display(), workspaces, "serving");
     Ok((daemon, server, lock))
@@ -216,6 +217,8 @@ fn open_door(socket: &Path) -> std::io::Result<()> {
 fn start_threads(daemon: &Arc<Daemon>) -> Result<()> {
     let sealer = Arc::clone(daemon);
     std::thread::Builder::new().name("sealer".into()).spawn(move || crate::sealing::run(&sealer))?;
+    let spares = Arc::clone(daemon);
+    std::thread::Builder::new().name("spares".into()).spawn(move || crate::spare::run(&spares))?;
     let watcher = Arc::clone(daemon);
     std::thread::Builder::new().name("watcher".into()).spawn(move || crate::watch::run(&watcher))?;
     let noticer = Arc::clone(daemon);

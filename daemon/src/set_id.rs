@@ -5,6 +5,7 @@ use nix::errno::Errno;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use vrift_cas::MAY_BE_HELD;
 
 const SET_ID: u32 = 0o6000;
 /// Without it the kernel takes set-group-ID for the mark of mandatory locking, and leaves it.
@@ -15,7 +16,7 @@ pub fn carry(path: &Path, mode: u32) -> Result<(), Errno> {
     if mode & SET_ID == 0 {
         return Ok(());
     }
-    let mode = Permissions::from_mode(0o600 | mode & (SET_ID | GROUP_EXECUTE));
+    let mode = Permissions::from_mode(0o600 | MAY_BE_HELD | mode & (SET_ID | GROUP_EXECUTE));
     fs::set_permissions(path, mode).map_err(|error| crate::namespace::errno_of(&error))
 }
 

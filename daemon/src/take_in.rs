@@ -431,7 +431,7 @@ impl<'a> TakeIn<'a> {
         let known = known.filter(|vnode| workspace.index.attr(*vnode).is_some());
         let change = match known {
             Some(vnode) => Change::Link { vnode, dir, name, now_ns },
-            None => Change::Make { at: workspace.index.next_vnode(), dir, name, new: new_vnode(row), now_ns },
+            None => Change::Make { at: daemon.next_vnode(workspace), dir, name, new: new_vnode(row), now_ns },
         };
         let vnode = match held.apply(daemon, &change)? {
             Applied::Vnode(vnode) => vnode,

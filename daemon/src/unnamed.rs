@@ -12,6 +12,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use vrift_cas::MAY_BE_HELD;
 use vrift_manifest::types::{S_IFDIR, S_IFMT};
 use vrift_manifest::{Content, NewVnode, VnodeNo};
 use vrift_protocol::VnodeReply;
@@ -74,7 +75,7 @@ pub fn link(daemon: &Daemon, call: &Call) -> Result<VnodeNo, Errno> {
         content: Content::Staged,
         target: &[],
     };
-    let at = workspace.index.next_vnode();
+    let at = daemon.next_vnode(workspace);
     let change = Change::Make { at, dir: call.dir(), name: &call.name, new, now_ns };
     expect(workspace, &change)?;
     let to = daemon.folders.staging(call.workspace, at.0);
@@ -94,7 +95,7 @@ pub fn link(daemon: &Daemon, call: &Call) -> Result<VnodeNo, Errno> {
 /// As other staging files: the daemon's alone, with the set-ID bits that the kernel may take away.
 fn become_private(staging: &Path) {
     let Ok(stat) = fs::symlink_metadata(staging) else { return };
-    let _ = fs::set_permissions(staging, fs::Permissions::from_mode(0o600));
+    let _ = fs::set_permissions(staging, fs::Permissions::from_mode(0o600 | MAY_BE_HELD));
     let _ = crate::set_id::carry(staging, stat.mode());
 }
 

@@ -214,7 +214,7 @@ fn make(daemon: &Daemon, call: &Call, kind: u32) -> Result<VnodeNo, Errno> {
     let workspace = spaces.get(call.workspace)?;
     let now_ns = daemon.clock.now_ns();
     let new = call.new_vnode(kind, Content::None, now_ns);
-    let at = workspace.index.next_vnode();
+    let at = daemon.next_vnode(workspace);
     let change = Change::Make { at, dir: call.dir(), name: &call.name, new, now_ns };
     expect(workspace, &change)?;
     match kind {
@@ -354,8 +354,14 @@ pub fn tidy(daemon: &Daemon, workspace: u32, applied: &Applied) {
             if real.as_ref().is_ok_and(|real| real.mode() & 0o7777 != mode) {
                 let _gone_already = fs::set_permissions(&path, fs::Permissions::from_mode(mode));
             }
-            // Before the reply: that the client's fd has no name left tells it that its vnode is gone.
-            let _ = fs::remove_file(&path);
+            let may_stay = |real: fs::Metadata| {
+                real.mode() & 0o7000 == 0 && {
+                    daemon.spares.leave(daemon, workspace, unlinked.vnode, real.len())
+                }
+            };
+            if !real.is_ok_and(may_stay) {
+                let _ = fs::remove_file(&path);
+            }
         }
         Content::None if unlinked.last => remove_real(daemon, workspace, unlinked.vnode),
         // Another name is left, or the bytes are the store's.

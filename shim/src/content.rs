@@ -81,7 +81,10 @@ pub fn open_for_writing(mut request: Request<'_>, flags: c_int) -> Result<(Vnode
     let mut path = PathText::new();
     view::staging_path_into(vnode, &mut path)?;
     match raw::open(path.as_c_str(), flags & STAGING_FLAGS | truncate) {
-        Ok(fd) => Ok((vnode, fd)),
+        Ok(fd) => {
+            still_there(vnode, fd)?;
+            Ok((vnode, fd))
+        }
         Err(errno @ (libc::EMFILE | libc::ENFILE | libc::ENOSPC | libc::EDQUOT)) => Err(errno),
         // Sealed before it was opened, or out of this user's reach.
         Err(_) => {
@@ -175,16 +178,35 @@ pub fn open_readable(attr: &Attr, flags: c_int) -> Result<c_int, Errno> {
         // Staged files, fifos and other nodes have a real one in the staging folder.
         (_, Content::Staged | Content::None) => {
             view::staging_path_into(attr.vnode, &mut path)?;
-            match raw::open(path.as_c_str(), flags & !NOT_FOR_REAL) {
+            let is_file = attr.kind() == libc::S_IFREG;
+            if is_file && flags & libc::O_PATH != 0 {
+                // The daemon cannot see such an fd, and must not use the file for another vnode: it gives it out itself.
+                return open_by_daemon(attr.vnode, b"", flags);
+            }
+            let fd = match raw::open(path.as_c_str(), flags & !NOT_FOR_REAL) {
                 Err(libc::ENOENT) => Err(libc::ESTALE),
-                Err(libc::EACCES) if attr.kind() == libc::S_IFREG => open_by_daemon(attr.vnode, b"", flags),
+                Err(libc::EACCES) if is_file => open_by_daemon(attr.vnode, b"", flags),
                 Err(libc::EACCES) => {
                     open_from_node(open_by_daemon(attr.vnode, b"", flags)?, flags & !NOT_FOR_REAL)
                 }
                 result => result,
+            }?;
+            if is_file {
+                still_there(attr.vnode, fd)?;
             }
+            Ok(fd)
         }
     }
+}
+
+/// After a staging file was opened by its name: one whose vnode was removed before may be another vnode's by now.
+fn still_there(vnode: VnodeNo, fd: c_int) -> Result<(), Errno> {
+    let is_there = view::read(|reader| reader.slot(vnode).is_some());
+    if is_there == Ok(true) {
+        return Ok(());
+    }
+    raw::close(fd);
+    Err(is_there.err().unwrap_or(libc::ESTALE))
 }
 
 /// A staged file's size and times are those of its staging file, which is being written. ESTALE: it was
@@ -198,7 +220,8 @@ pub fn refresh(attr: &mut Attr) -> Result<(), Errno> {
     match raw::stat(path.as_c_str()) {
         Ok(stat) => {
             overlay(attr, &stat);
-            Ok(())
+            let is_there = view::read(|reader| reader.slot(attr.vnode).is_some())?;
+            if is_there { Ok(()) } else { Err(libc::ESTALE) }
         }
         Err(libc::ENOENT) => Err(libc::ESTALE),
         Err(libc::EACCES) => {
@@ -248,13 +271,21 @@ pub fn overlay(attr: &mut Attr, stat: &libc::stat) {
     attr.times_ns = [ns(stat.st_atime, stat.st_atime_nsec), modified, changed];
 }
 
-/// What the daemon knows of a vnode that lost its last name; without that `attr` stays as it is.
-pub fn as_removed(attr: &mut Attr) {
+/// Before the link in /proc of a file that lost its last name is opened with O_PATH, which the daemon cannot see: it
+/// removes the real file now, if it has not yet.
+pub fn before_path_fd_of_removed(vnode: VnodeNo) {
+    let mut request = Request::new(Op::Removed);
+    request.body.vnode = U64::new(vnode.0);
+    let _only_its_effect = request.send_for(&mut [0; XATTRS_LEN_MAX]);
+}
+
+/// What the daemon knows of a vnode that lost its last name; false: nothing, and `attr` stays as it is.
+pub fn as_removed(attr: &mut Attr) -> bool {
     let mut request = Request::new(Op::Removed);
     request.body.vnode = U64::new(attr.vnode.0);
     let mut bytes = [0; XATTRS_LEN_MAX];
     if request.send_for(&mut bytes) != Ok(REMOVED_LEN) {
-        return;
+        return false;
     }
     let (numbers, times) = bytes[..REMOVED_LEN].split_at(16);
     let number = |at: usize| {
@@ -268,4 +299,5 @@ pub fn as_removed(attr: &mut Attr) {
     };
     (attr.mode, attr.uid, attr.gid) = (number(0), number(1), number(2));
     attr.times_ns = [time(0), time(1), time(2)];
+    true
 }

@@ -51,6 +51,37 @@ impl Index {
         }
     }
 
+    /// The numbers that new vnodes will get, in their order, until `take` says that it has enough or the table is full.
+    pub fn upcoming(&self, take: &mut dyn FnMut(VnodeNo) -> bool) {
+        let window = self.window();
+        let floor = window.u32(header::GENERATION_FLOOR);
+        let mut free = window.u32(header::INODE_FREE);
+        while free != 0 {
+            let last = window.u32(self.reader.inode_field(free, inode::FREE_GENERATION));
+            if !take(VnodeNo::new(free, (last + 1).max(floor))) {
+                return;
+            }
+            free = window.u32(self.reader.inode_field(free, inode::NEXT_FREE));
+        }
+        for slot in window.u32(header::INODE_HIGH)..window.u32(header::INODE_CAPACITY) {
+            if !take(VnodeNo::new(slot, floor)) {
+                return;
+            }
+        }
+    }
+
+    /// Whether a new vnode may still get this number.
+    pub fn is_upcoming(&self, vnode: VnodeNo) -> bool {
+        let window = self.window();
+        let (slot, floor) = (vnode.slot(), window.u32(header::GENERATION_FLOOR));
+        if slot >= window.u32(header::INODE_HIGH) {
+            return slot < window.u32(header::INODE_CAPACITY) && vnode.generation() == floor;
+        }
+        let last = window.u32(self.reader.inode_field(slot, inode::FREE_GENERATION));
+        window.u64(self.reader.inode_field(slot, inode::VNODE)) == 0
+            && vnode == VnodeNo::new(slot, (last + 1).max(floor))
+    }
+
     /// Takes `vnode`'s slot out of the free list, or extends the table to it.
     pub(super) fn take_slot(&self, vnode: VnodeNo) -> bool {
         let window = self.window();

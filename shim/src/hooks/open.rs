@@ -51,6 +51,12 @@ pub unsafe fn open_at(
                 if follow && writes(flags) && init::in_view() && proc_links::is_sealed(name)? {
                     return Err(libc::EACCES);
                 }
+                if flags & O_PATH != 0
+                    && init::in_view()
+                    && let Some(vnode) = proc_links::vnode(name)
+                {
+                    content::before_path_fd_of_removed(vnode);
+                }
                 Ok(Opened::Real(dirfd, path))
             }
         }

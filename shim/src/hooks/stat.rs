@@ -47,12 +47,16 @@ pub fn of_fd(fd: c_int) -> Result<Option<Attr>, Errno> {
     }
     let Ok(stat) = raw::fstat(fd) else { return Ok(None) };
     let FdKind::View(vnode) = fds::identify_with(fd, &stat) else { return Ok(None) };
-    of_vnode(vnode, &stat).map(Some)
+    of_vnode(vnode, &stat, || raw::fstat(fd)).map(Some)
 }
 
-/// Attributes of a vnode behind an fd whose kernel stat is `stat`: of a vnode that lost its last name, the
-/// kernel still has size and times.
-fn of_vnode(vnode: VnodeNo, stat: &libc::stat) -> Result<Attr, Errno> {
+/// Attributes of a vnode behind an fd whose kernel stat is `stat`, and may be had anew: of a vnode that lost its last
+/// name, the kernel still has size and times.
+fn of_vnode(
+    vnode: VnodeNo,
+    stat: &libc::stat,
+    again: impl FnOnce() -> Result<libc::stat, Errno>,
+) -> Result<Attr, Errno> {
     let attr = view::read(|reader| reader.slot(vnode).map(|slot| Attr::of(reader, slot)))?;
     Ok(match attr {
         Some(mut attr) => {
@@ -61,34 +65,42 @@ fn of_vnode(vnode: VnodeNo, stat: &libc::stat) -> Result<Attr, Errno> {
             }
             attr
         }
-        None => {
-            // A staging file that lost its name still takes a mode; a sealed blob's own mode says nothing.
-            let is_dir = stat.st_mode & libc::S_IFMT == libc::S_IFDIR;
-            let is_its_own = !is_dir && (stat.st_nlink == 0 || fds::is_unnamed(vnode));
-            let permissions = match is_dir {
-                true => 0o755,
-                false if is_its_own => stat.st_mode & 0o7777,
-                false => 0o644,
-            };
-            let mut attr = Attr {
-                vnode,
-                mode: stat.st_mode & libc::S_IFMT | permissions,
-                nlink: 0,
-                uid: stat.st_uid,
-                gid: stat.st_gid,
-                rdev: 0,
-                size: 0,
-                blocks: 0,
-                times_ns: [0; 3],
-                content: vrift_manifest::Content::Staged,
-            };
-            content::overlay(&mut attr, stat);
-            if !is_its_own {
-                content::as_removed(&mut attr);
-            }
+        None if stat.st_mode & libc::S_IFMT == libc::S_IFDIR => {
+            let mut attr = nameless(vnode, stat, 0o755);
+            content::as_removed(&mut attr);
             attr
         }
+        // A staging file that lost its name still takes a mode; a sealed blob's own mode says nothing.
+        None if stat.st_nlink == 0 || fds::is_unnamed(vnode) => nameless(vnode, stat, stat.st_mode & 0o7777),
+        None => {
+            let mut attr = nameless(vnode, stat, 0o644);
+            if content::as_removed(&mut attr) {
+                return Ok(attr);
+            }
+            // A staging file whose name the daemon had yet to remove, which it has done now.
+            match again()? {
+                stat if stat.st_nlink == 0 => nameless(vnode, &stat, stat.st_mode & 0o7777),
+                _ => attr,
+            }
+        }
     })
+}
+
+fn nameless(vnode: VnodeNo, stat: &libc::stat, permissions: u32) -> Attr {
+    let mut attr = Attr {
+        vnode,
+        mode: stat.st_mode & libc::S_IFMT | permissions,
+        nlink: 0,
+        uid: stat.st_uid,
+        gid: stat.st_gid,
+        rdev: 0,
+        size: 0,
+        blocks: 0,
+        times_ns: [0; 3],
+        content: vrift_manifest::Content::Staged,
+    };
+    content::overlay(&mut attr, stat);
+    attr
 }
 
 /// Attributes by path, when it is in the view.
@@ -134,7 +146,7 @@ fn of_cwd() -> Result<Option<Attr>, Errno> {
     }
     match crate::cwd::current()? {
         crate::cwd::Cwd::Outside | crate::cwd::Cwd::Apart => Ok(None),
-        crate::cwd::Cwd::View(vnode) => of_vnode(vnode, &raw::stat(c".")?).map(Some),
+        crate::cwd::Cwd::View(vnode) => of_vnode(vnode, &raw::stat(c".")?, || raw::stat(c".")).map(Some),
     }
 }
 
@@ -196,7 +208,7 @@ unsafe fn fstat_into(fd: c_int, to: *mut Stat) -> Result<(), Errno> {
     // SAFETY: the kernel has just written it.
     let stat = unsafe { to.read() };
     if let FdKind::View(vnode) = fds::identify_with(fd, &stat) {
-        let attr = of_vnode(vnode, &stat)?;
+        let attr = of_vnode(vnode, &stat, || raw::fstat(fd))?;
         // SAFETY: as above.
         unsafe { to.write(fill(&attr)) };
     }

@@ -1,0 +1,76 @@
+//! Staging files that nobody needs any more, emptied to be used again: ext4 looks long for a free inode where many were
+//! freed within the last minutes (`recently_deleted` in fs/ext4/ialloc.c), so a build that removes and makes
+//! thousands of files had better keep them.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::PathBuf;
+
+use crate::error::CasError;
+use crate::home::Cas;
+use crate::lease::LeaseSupport;
+use crate::sys;
+
+/// Permissions of a blank file.
+pub const BLANK_MODE: u32 = 0o644;
+/// In the mode of a staging file that was something else before (a sealed or an unnamed file): somebody may have it open
+/// without reading or writing (O_PATH), which no lease tells of.
+pub const MAY_BE_HELD: u32 = 0o1000;
+
+/// An empty file that nobody has open. Whoever opens it waits as long as this lives.
+pub struct Blank {
+    file: File,
+    path: PathBuf,
+}
+
+impl Cas {
+    /// Empties a staging file if it is certain that nobody has it open. None, and it is as it was: somebody has, or
+    /// nobody can tell.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn blank_staging(&self, ws: u32, vnode: u64) -> Result<Option<Blank>, CasError> {
+        let path = self.staging_path(ws, vnode);
+        if *self.lease_support() != LeaseSupport::Works {
+            return Ok(None);
+        }
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW);
+        let file = options.open(&path).map_err(CasError::io("open", &path))?;
+        match sys::take_write_lease(&file) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            other => other.map_err(CasError::io("F_SETLEASE", &path))?,
+        }
+        let stat = file.metadata().map_err(CasError::io("stat", &path))?;
+        let dir = self.staging_dir(ws);
+        let folder = fs::symlink_metadata(&dir).map_err(CasError::io("stat", &dir))?;
+        let is_as_made = (stat.uid(), stat.gid(), stat.nlink()) == (folder.uid(), folder.gid(), 1);
+        if !is_as_made || stat.mode() & 0o7000 != 0 {
+            return Ok(None);
+        }
+        file.set_len(0).map_err(CasError::io("truncation", &path))?;
+        if stat.mode() & 0o777 != BLANK_MODE {
+            file.set_permissions(Permissions::from_mode(BLANK_MODE)).map_err(CasError::io("chmod", &path))?;
+        }
+        Ok(Some(Blank { file, path }))
+    }
+}
+
+impl Blank {
+    /// Makes it the staging file of another vnode, which has none. It has the times of a change just now.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn name(self, cas: &Cas, ws: u32, vnode: u64) -> Result<(), CasError> {
+        let to = cas.staging_path(ws, vnode);
+        fs::rename(&self.path, &to).map_err(CasError::io("rename", &to))
+    }
+}
+
+impl Drop for Blank {
+    fn drop(&mut self) {
+        // Closing would do, but a child forked this very moment may hold a copy of the descriptor.
+        let _gone_already_if_broken = sys::release_lease(&self.file);
+    }
+}
