@@ -1,4 +1,4 @@
-//! Developer commands of vrift: `cargo xtask build|demo|test|fuzz|bench|coverage|install|tidy`.
+//! Developer commands of vrift: `cargo xtask build|demo|test|fuzz|bench|coverage|guest|install|tidy`.
 //!
 //! Lives here: what runs cargo, the test programs and the built binaries, and the static checks of the
 //! workspace. May be imported: nothing of vrift itself; the binaries are used as a user would.
@@ -9,6 +9,7 @@ mod build;
 mod checks;
 mod coverage;
 mod demo;
+mod guest;
 mod guided;
 mod install;
 mod packages;
@@ -63,6 +64,11 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Make a small Linux guest with vrift in it, from Debian's packages, below target/guest
+    Guest {
+        #[command(subcommand)]
+        action: Option<Guest>,
+    },
     /// Install bin/vrift, bin/vriftd, lib/vrift/libvrift_shim.so, manual pages and completions
     Install {
         #[arg(long, value_name = "DIR")]
@@ -76,6 +82,16 @@ enum Command {
     },
 }
 
+#[derive(Subcommand)]
+enum Guest {
+    /// Start it under qemu and show its serial console; `cargo xtask guest run -- --help` lists what there is
+    Run {
+        /// Passed on, for example `--backend vfio`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+}
+
 fn main() -> ExitCode {
     let result = match Args::parse().command {
         Command::Build => build::run(),
@@ -86,6 +102,8 @@ fn main() -> ExitCode {
         Command::Bench { args } => bench::run(&args),
         Command::Coverage { check: false } => coverage::write(),
         Command::Coverage { check: true } => coverage::check(),
+        Command::Guest { action: None } => guest::make(),
+        Command::Guest { action: Some(Guest::Run { args }) } => guest::run(&args),
         Command::Install { prefix } => install::run(&prefix),
         Command::Tidy { advisories } => return exit_code(suite::tidy(advisories)),
     };

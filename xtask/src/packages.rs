@@ -61,6 +61,14 @@ const NEEDED_FILES: &[(&str, &str)] = &[
     ("/usr/lib/python3.11/test/test_os.py", "libpython3.11-testsuite"),
 ];
 
+/// What `cargo xtask guest` and tests/qemu need on this machine; what the guest consists of is only unpacked.
+const GUEST: &[(&str, &str)] = &[
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("dpkg-deb", "dpkg"),
+    ("apt-get", "apt"),
+    ("strip", "binutils"),
+];
+
 /// What tests/browser needs: some 300 MB with what it brings, so only the long tests ask for it.
 const BROWSER: &[(&str, &str)] = &[("chromium", "chromium")];
 
@@ -72,6 +80,11 @@ pub fn ensure() -> Result<()> {
 /// The same for the browser.
 pub fn ensure_browser() -> Result<()> {
     install(BROWSER, &[])
+}
+
+/// The same for the guest.
+pub fn ensure_guest() -> Result<()> {
+    install(GUEST, &[])
 }
 
 fn install(programs: &[(&str, &str)], files: &[(&str, &str)]) -> Result<()> {

@@ -1,0 +1,84 @@
+//! The tests, one after the other.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, ensure};
+
+use crate::drive::{self, Source};
+use crate::guest::{self, Guest};
+use crate::judge::Rounds;
+use crate::machine::{Backend, Cache, Machine};
+use crate::report::Report;
+
+pub struct Options {
+    pub image: PathBuf,
+    pub long: bool,
+    pub seed: u64,
+    pub only: Option<String>,
+    pub keep: bool,
+}
+
+/// What a test has at hand.
+pub struct Bench {
+    pub options: Options,
+    pub folder: PathBuf,
+    pub report: Report,
+}
+
+/// True: all passed.
+pub fn run(options: Options) -> Result<bool> {
+    let folder = tempfile::Builder::new().prefix("vqemu.").tempdir()?;
+    println!("# seed {}", options.seed);
+    let keep = options.keep;
+    let mut bench = Bench { options, folder: folder.path().to_path_buf(), report: Report::default() };
+    for backend in Backend::BOTH {
+        bench.test(
+            &format!("{}: all markers, over restarts of the daemon and a reset", backend.name()),
+            |bench, name| rounds(bench, name, backend),
+        );
+    }
+    let passed = bench.report.finish();
+    if keep || !passed {
+        println!("# kept: {}", folder.keep().display());
+    }
+    Ok(passed)
+}
+
+impl Bench {
+    /// Runs one, unless another was asked for.
+    pub fn test(&mut self, name: &str, test: impl FnOnce(&Bench, &str) -> Result<()>) {
+        if self.options.only.as_ref().is_some_and(|only| !name.contains(only.as_str())) {
+            return;
+        }
+        let short: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+        let result = test(self, &short);
+        self.report.result(name, result);
+    }
+
+    pub fn machine(&self, backend: Backend) -> Machine {
+        Machine::new(self.options.image.clone(), backend)
+    }
+
+    pub fn drive(&self, name: &str) -> Result<PathBuf> {
+        drive::empty(&self.folder.join(format!("{name}.img")), drive::LEN_BYTES)
+    }
+}
+
+/// The list of markers twice, the machine reset in between without shutting anything down.
+fn rounds(bench: &Bench, name: &str, backend: Backend) -> Result<()> {
+    let mut machine = bench.machine(backend);
+    machine.drive = Source::File { path: bench.drive(name)?, cache: Cache::Writeback };
+    machine.arguments = ["mode=selftest", "init", "rounds=2", "fsck"].map(str::to_string).to_vec();
+    whole_rounds(&machine, &bench.folder, name, 2)
+}
+
+pub fn whole_rounds(machine: &Machine, folder: &Path, name: &str, wanted: u64) -> Result<()> {
+    let mut guest = Guest::start(machine, folder, name, false)?;
+    guest.await_end(guest::SELFTEST_LIMIT)?;
+    let mut rounds = Rounds::default();
+    guest.lines().iter().for_each(|line| rounds.line(line));
+    let done = rounds.finish();
+    ensure!(done > 0, "{} ({name}.log)", rounds.complaint());
+    ensure!(done == wanted, "{done} rounds, not {wanted} ({name}.log)");
+    Ok(())
+}
