@@ -10,12 +10,13 @@ pub const STATE_ATOMIC: &str = "SELFTEST: statefs crash-atomic ok";
 pub const KEY_PERSIST: &str = "SELFTEST: device key persist ok";
 pub const KEY_PRIVATE: &str = "SELFTEST: device key private export rejected ok";
 pub const BOOT_PERSIST: &str = "SELFTEST: bootctl persist ok";
+pub const IDENTITY_PERSIST: &str = "SELFTEST: identity persist ok";
 pub const TIME_PERSIST: &str = "SELFTEST: time persist ok";
 pub const BUILD: &str = "SELFTEST: build ok";
 pub const BUILD_PERSIST: &str = "SELFTEST: build persist ok";
 
 /// All of them. The first is a beginning of a line, the others are whole lines.
-pub const ALL: [&str; 12] = [
+pub const ALL: [&str; 13] = [
     BLOCK,
     READY,
     STATE_PUT,
@@ -25,6 +26,7 @@ pub const ALL: [&str; 12] = [
     KEY_PERSIST,
     KEY_PRIVATE,
     BOOT_PERSIST,
+    IDENTITY_PERSIST,
     TIME_PERSIST,
     BUILD,
     BUILD_PERSIST,

@@ -26,13 +26,28 @@ const LEFT_OUT: [&str; 8] = [
     "usr/include/sound",
     "usr/include/rdma",
 ];
+/// Time zones that the tests set.
+const ZONES: [&str; 2] = ["Asia/Tokyo", "Europe/Berlin"];
 /// Static libraries that are linked all the same; `libc.so` and `libm.so` are scripts that name them.
 const STATIC_LIBRARIES: [&str; 2] = ["libc_nonshared.a", "libmvec_nonshared.a"];
 /// Programs of the tests, from `tests/qemu`.
 const TEST_PROGRAMS: [&str; 1] = ["guest-selftest"];
 /// Folders that mounts need, or programs; the packages bring those around them.
-const FOLDERS: [&str; 9] =
-    ["dev", "proc", "sys", "tmp", "run", "root", "modules", "usr/local", "usr/local/bin"];
+const FOLDERS: [&str; 13] = [
+    "dev",
+    "proc",
+    "sys",
+    "tmp",
+    "run",
+    "root",
+    "modules",
+    "usr/local",
+    "usr/local/bin",
+    "usr/share",
+    "usr/share/zoneinfo",
+    "usr/share/zoneinfo/Asia",
+    "usr/share/zoneinfo/Europe",
+];
 
 /// Makes both.
 pub fn make(folder: &Path, unpacked: &Path) -> Result<Image> {
@@ -43,6 +58,10 @@ pub fn make(folder: &Path, unpacked: &Path) -> Result<Image> {
         archive.directory(name);
     }
     archive.character_device("dev/console", 5, 1);
+    for zone in ZONES {
+        let inside = format!("usr/share/zoneinfo/{zone}");
+        archive.file(&inside, 0o644, &fs::read(unpacked.join(&inside))?);
+    }
     archive.symlink("bin/sh", "dash");
     for applet in applets(unpacked)? {
         archive.symlink(&format!("usr/local/bin/{applet}"), "/bin/busybox");

@@ -7,6 +7,7 @@ mod boot;
 mod build;
 mod cuts;
 mod device;
+mod identity;
 mod keys;
 mod say;
 mod selftest;
@@ -40,10 +41,23 @@ fn as_told() -> Result<()> {
     let result = match arguments.text("mode") {
         "selftest" => selftest::run(&arguments),
         "cut" => cuts::run(&arguments),
+        "program" => program(&arguments),
         other => bail!("vrift.mode={other} is not known"),
     };
     if result.is_err() {
         vrift::show_log();
     }
     result
+}
+
+/// Runs `vrift.program=NAME,ARG,...` with the device brought up for the backend; `{store}` in an ARG is what the daemon
+/// would be told.
+fn program(arguments: &Arguments) -> Result<()> {
+    let device = device::Device::up(arguments)?;
+    let line = arguments.text("program").replace("{store}", &device.store);
+    let mut words = line.split(',');
+    let status = std::process::Command::new(words.next().unwrap_or_default()).args(words).status()?;
+    say::line(&format!("program: {status}"));
+    anyhow::ensure!(status.success(), "{line}: {status}");
+    Ok(())
 }

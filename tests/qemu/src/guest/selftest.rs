@@ -5,7 +5,7 @@ use vrift_guest::markers;
 
 use crate::arguments::Arguments;
 use crate::device::Device;
-use crate::{boot, build, keys, say, state, vrift};
+use crate::{boot, build, identity, keys, say, state, vrift};
 
 /// Holds the number of starts that came to their end.
 const ROUNDS_KEY: &str = "/state/selftest/rounds";
@@ -41,6 +41,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     step(markers::KEY_PERSIST, keys::persist(round))?;
     step(markers::KEY_PRIVATE, keys::private_export())?;
     step(markers::BOOT_PERSIST, boot::persist(round))?;
+    step(markers::IDENTITY_PERSIST, identity::persist(round))?;
     step(markers::TIME_PERSIST, state::time_persist(round))?;
     step(markers::BUILD, build::build(round))?;
     step(markers::BUILD_PERSIST, build::persist())?;

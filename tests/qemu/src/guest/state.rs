@@ -1,7 +1,7 @@
 //! The key-value space: kept over the daemon's death and over a reset of the machine, closed to whom it is closed, whole.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -17,7 +17,7 @@ const TRANSACTION_KEYS: u64 = 8;
 const KILLS: u64 = 3;
 const BEFORE_KILL: Duration = Duration::from_millis(400);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
-const ZONES: [&str; 3] = ["Etc/UTC", "Europe/Berlin", "Asia/Tokyo"];
+const ZONES: [&str; 2] = ["Europe/Berlin", "Asia/Tokyo"];
 
 pub fn client() -> Blocking {
     Blocking::new(Pipeline::new(Endpoint::Path(vrift::socket())), REQUEST_TIMEOUT)
@@ -84,25 +84,31 @@ pub fn crash_atomic() -> Result<()> {
     for _ in 0..KILLS {
         let acknowledged = Arc::new(AtomicU64::new(0));
         let started = last(&mut client(), &key(0))?;
-        let counter = Arc::clone(&acknowledged);
+        let killed = Arc::new(AtomicBool::new(false));
+        let (counter, end) = (Arc::clone(&acknowledged), Arc::clone(&killed));
         let writer = std::thread::spawn(move || {
             let mut client = client();
             for generation in started + 1.. {
                 let value = Some(generation.to_string().into_bytes());
                 let changes: Vec<_> = (0..TRANSACTION_KEYS).map(|n| (key(n), value.clone())).collect();
-                // The daemon's death ends a transaction that was under way.
+                // The daemon's death ends a transaction that was under way; between two it is not noticed.
                 if client.change(&changes).is_err() {
                     return;
                 }
                 counter.store(generation, Ordering::SeqCst);
+                if end.load(Ordering::SeqCst) {
+                    return;
+                }
             }
         });
         while acknowledged.load(Ordering::SeqCst) == 0 && !writer.is_finished() {
             std::thread::sleep(Duration::from_millis(5));
         }
         std::thread::sleep(BEFORE_KILL);
-        vrift::kill_daemon()?;
+        let result = vrift::kill_daemon();
+        killed.store(true, Ordering::SeqCst);
         writer.join().map_err(|_| anyhow!("the writer panicked"))?;
+        result?;
         vrift::ok(&["daemon", "start"])?;
         let acknowledged = acknowledged.load(Ordering::SeqCst);
         ensure!(acknowledged > 0, "no transaction was acknowledged");
