@@ -45,6 +45,15 @@ pub const ACK: &str = "ACK";
 /// `BUILD N`: a build began, outputs may be missing from now on.
 pub const BUILD_BEGUN: &str = "BUILD";
 
+/// `SELFTEST: NAME is refused`: with a reason that says what is wrong, and soon.
+pub const REFUSED: &str = " is refused";
+/// A store on the device took values and files, kept them over the daemon's death and is whole.
+pub const QUICK: &str = "SELFTEST: the device holds a store";
+/// What others wrote was read, and something was added.
+pub const MOVED: &str = "SELFTEST: what others wrote is there";
+/// After the device was taken away clients got errors, at once.
+pub const UNPLUGGED: &str = "SELFTEST: clients are told that the device is gone";
+
 /// Whether `line` is the marker.
 pub fn is(line: &str, marker: &str) -> bool {
     if marker == BLOCK { line.starts_with(marker) && line.ends_with(')') } else { line == marker }

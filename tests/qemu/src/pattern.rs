@@ -11,7 +11,7 @@ pub fn bytes(n: u64) -> Vec<u8> {
     let mut len = [0; 8];
     reader.fill(&mut len);
     // One in four is small, as most values are.
-    let max = if n % 4 == 0 { 200 } else { LEN_MAX_BYTES as u64 };
+    let max = if n.is_multiple_of(4) { 200 } else { LEN_MAX_BYTES as u64 };
     let mut bytes = vec![0; usize::try_from(u64::from_le_bytes(len) % max).unwrap_or(0)];
     reader.fill(&mut bytes);
     bytes.splice(0..0, format!("number {n}\n").into_bytes());

@@ -96,7 +96,7 @@ fn oldest_kept(highest: u64) -> u64 {
     highest.saturating_sub(KEPT - 2).max(1)
 }
 
-fn write_state(next: u64) -> Result<()> {
+pub fn write_state(next: u64) -> Result<()> {
     let mut client = state::client();
     for number in next.. {
         client.put(state_key(number).as_bytes(), &pattern::bytes(number))?;

@@ -27,6 +27,11 @@ impl Device {
             "" => ADDRESS,
             other => other,
         };
+        Device::at(address, arguments.text("backend"))
+    }
+
+    /// Brings up the one with this PCI address.
+    pub fn at(address: &str, backend: &str) -> Result<Device> {
         let pci = Path::new("/sys/bus/pci/devices").join(address);
         let name = block_name(&pci)?;
         let block = Path::new("/sys/block").join(&name);
@@ -38,7 +43,7 @@ impl Device {
         let mut file = File::open(&node).with_context(|| format!("cannot open {}", node.display()))?;
         file.read_exact(&mut first).with_context(|| format!("cannot read {}", node.display()))?;
         drop(file);
-        let store = match arguments.text("backend") {
+        let store = match backend {
             "kernel" => node.display().to_string(),
             "vfio" => {
                 give_to_vfio(&pci, address)?;

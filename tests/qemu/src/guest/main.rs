@@ -9,9 +9,12 @@ mod cuts;
 mod device;
 mod identity;
 mod keys;
+mod moves;
+mod refusals;
 mod say;
 mod selftest;
 mod state;
+mod unplug;
 mod vrift;
 
 use std::process::ExitCode;
@@ -41,6 +44,10 @@ fn as_told() -> Result<()> {
     let result = match arguments.text("mode") {
         "selftest" => selftest::run(&arguments),
         "cut" => cuts::run(&arguments),
+        "move" => moves::run(&arguments),
+        "quick" => moves::quick(&arguments),
+        "refusals" => refusals::run(),
+        "unplug" => unplug::run(&arguments),
         "program" => program(&arguments),
         other => bail!("vrift.mode={other} is not known"),
     };

@@ -49,8 +49,10 @@ pub struct Machine {
     image: PathBuf,
     pub backend: Backend,
     pub drive: Source,
-    /// Further properties of the virtio-blk device, for example `logical_block_size=4096`.
+    /// Further properties of the virtio-blk device, for example `,logical_block_size=4096`.
     pub device_properties: String,
+    /// More such devices, each with its properties, at the addresses from [`FURTHER_ADDRESS`] on.
+    pub further: Vec<(Source, String)>,
     /// The device sits behind a port of its own, from which it can be unplugged; its address is then another.
     pub can_be_unplugged: bool,
     /// For the program in the guest: `NAME=VALUE`.
@@ -59,6 +61,9 @@ pub struct Machine {
 
 /// The device's name in the monitor.
 pub const DEVICE: &str = "store";
+/// Slots of the PCI bus.
+const FURTHER_ADDRESS: usize = 5;
+const BLOCK_DEVICE: &str = "virtio-blk-pci,disable-legacy=on,iommu_platform=on,ats=on";
 const MEMORY_MIB: u32 = 1024;
 const CPUS: u32 = 2;
 
@@ -69,6 +74,7 @@ impl Machine {
             backend,
             drive: Source::None,
             device_properties: String::new(),
+            further: Vec::new(),
             can_be_unplugged: false,
             arguments: Vec::new(),
         }
@@ -85,7 +91,7 @@ impl Machine {
         // The IOMMU needs the split chip, and translation of instructions works on every machine.
         command.args(["-M", "q35,accel=tcg,kernel-irqchip=split", "-cpu", "max"]);
         command.args(["-smp", &CPUS.to_string(), "-m", &MEMORY_MIB.to_string()]);
-        command.args(["-device", "intel-iommu,intremap=off,caching-mode=on,device-iotlb=on"]);
+        command.args(["-device", "intel-iommu,intremap=on,caching-mode=on,device-iotlb=on"]);
         command.arg("-kernel").arg(kernel).arg("-initrd").arg(initramfs);
         let mut append = String::from("console=ttyS0 quiet panic=-1 intel_iommu=on iommu=pt");
         append.push_str(&format!(" vrift.backend={}", self.backend.name()));
@@ -104,10 +110,15 @@ impl Machine {
             } else {
                 device.push_str(",addr=0x3");
             }
-            if !self.device_properties.is_empty() {
-                device.push_str(&format!(",{}", self.device_properties));
-            }
+            device.push_str(&self.device_properties);
             command.args(["-device", &device]);
+        }
+        for (number, (source, properties)) in self.further.iter().enumerate() {
+            let Some(drive) = source.option() else { continue };
+            command.args(["-drive", &format!("{drive},if=none,id=f{number}")]);
+            let address = FURTHER_ADDRESS + number;
+            command
+                .args(["-device", &format!("{BLOCK_DEVICE},drive=f{number},addr={address:#x}{properties}")]);
         }
         command.args(["-append", &append]);
         Ok(command)

@@ -1,10 +1,13 @@
 //! Runs the guest under qemu and judges what it prints on its serial console.
 #![forbid(unsafe_code)]
 
+mod cuts;
+mod devices;
 mod drive;
 mod guest;
 mod judge;
 mod machine;
+mod moves;
 mod nbd;
 mod qmp;
 mod random;

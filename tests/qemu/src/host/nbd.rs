@@ -181,7 +181,7 @@ fn u64_of(stream: &mut UnixStream) -> io::Result<u64> {
     Ok(u64::from_be_bytes(bytes))
 }
 
-/// The image's file for a test; sockets have short names, and this one lies in the same folder.
+/// Its name is short: so must be those of sockets.
 pub fn socket_in(folder: &Path) -> PathBuf {
     folder.join("nbd")
 }

@@ -1,13 +1,17 @@
 //! The tests, one after the other.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::{Result, ensure};
 
+use crate::cuts;
+use crate::devices;
 use crate::drive::{self, Source};
 use crate::guest::{self, Guest};
 use crate::judge::Rounds;
 use crate::machine::{Backend, Cache, Machine};
+use crate::moves;
 use crate::report::Report;
 
 pub struct Options {
@@ -32,10 +36,27 @@ pub fn run(options: Options) -> Result<bool> {
     let keep = options.keep;
     let mut bench = Bench { options, folder: folder.path().to_path_buf(), report: Report::default() };
     for backend in Backend::BOTH {
-        bench.test(
-            &format!("{}: all markers, over restarts of the daemon and a reset", backend.name()),
-            |bench, name| rounds(bench, name, backend),
+        let name = format!(
+            "{}: all markers, over restarts of the daemon and a reset of the machine",
+            backend.name()
         );
+        bench.test(&name, |bench, name| rounds(bench, name, backend));
+    }
+    for backend in Backend::BOTH {
+        let name = format!("{}: sectors of 4096 bytes", backend.name());
+        bench.test(&name, |bench, name| devices::long_sectors(bench, name, backend));
+    }
+    bench.test("devices that cannot be used are refused", devices::refusals);
+    for backend in Backend::BOTH {
+        let name = format!("{}: the device is unplugged while the guest writes", backend.name());
+        bench.test(&name, |bench, name| devices::unplugged(bench, name, backend));
+    }
+    bench.test("a store goes from this machine to both drivers and back", moves::round_trip);
+    bench.test("a drive that lies about flushes is noticed", cuts::planted);
+    if bench.wanted("power cut")
+        && let Err(error) = cuts::all(&mut bench)
+    {
+        println!("# {error:#}");
     }
     let passed = bench.report.finish();
     if keep || !passed {
@@ -46,13 +67,21 @@ pub fn run(options: Options) -> Result<bool> {
 
 impl Bench {
     /// Runs one, unless another was asked for.
-    pub fn test(&mut self, name: &str, test: impl FnOnce(&Bench, &str) -> Result<()>) {
-        if self.options.only.as_ref().is_some_and(|only| !name.contains(only.as_str())) {
-            return;
+    /// False: it failed.
+    pub fn test(&mut self, name: &str, test: impl FnOnce(&Bench, &str) -> Result<()>) -> bool {
+        if !self.wanted(name) {
+            return true;
         }
         let short: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+        let start = Instant::now();
         let result = test(self, &short);
-        self.report.result(name, result);
+        println!("# {:.0} s", start.elapsed().as_secs_f64());
+        self.report.result(name, result)
+    }
+
+    /// `--only power` asks for tests with "power" in their names.
+    pub fn wanted(&self, name: &str) -> bool {
+        self.options.only.as_ref().is_none_or(|only| name.contains(only.as_str()))
     }
 
     pub fn machine(&self, backend: Backend) -> Machine {

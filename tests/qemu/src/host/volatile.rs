@@ -5,6 +5,8 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::fcntl::{FallocateFlags, fallocate};
 
@@ -36,6 +38,7 @@ impl Write {
 /// What became of the writes since the last flush.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Lost {
+    pub flushes: u64,
     pub unflushed: usize,
     /// Not a sector of them reached the medium.
     pub dropped: usize,
@@ -47,13 +50,13 @@ pub struct Volatile {
     file: File,
     len_bytes: u64,
     unflushed: Vec<Write>,
-    /// A flush is acknowledged and not carried out: a planted flaw, which the tests must notice.
-    lies: bool,
-    pub flushes: u64,
+    /// While it is set a flush is acknowledged and not carried out: a planted flaw, which the tests must notice.
+    lies: Arc<AtomicBool>,
+    flushes: u64,
 }
 
 impl Volatile {
-    pub fn open(path: &Path, lies: bool) -> io::Result<Volatile> {
+    pub fn open(path: &Path, lies: Arc<AtomicBool>) -> io::Result<Volatile> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         let len_bytes = file.metadata()?.len();
         Ok(Volatile { file, len_bytes, unflushed: Vec::new(), lies, flushes: 0 })
@@ -93,7 +96,7 @@ impl Volatile {
 
     pub fn flush(&mut self) -> io::Result<()> {
         self.flushes += 1;
-        if self.lies {
+        if self.lies.load(Ordering::SeqCst) {
             return Ok(());
         }
         for write in std::mem::take(&mut self.unflushed) {
@@ -105,7 +108,7 @@ impl Volatile {
     /// The power is cut: of the unflushed writes some reach the medium, in another order than they came in, some by a
     /// part of their sectors, others not at all.
     pub fn cut(&mut self, random: &mut Random) -> io::Result<Lost> {
-        let mut lost = Lost { unflushed: self.unflushed.len(), ..Lost::default() };
+        let mut lost = Lost { flushes: self.flushes, unflushed: self.unflushed.len(), ..Lost::default() };
         // In some cuts nothing is written any more, in others nearly everything.
         let kept_percent = [0, 10, 50, 90][index(random.below(4))];
         let mut writes = std::mem::take(&mut self.unflushed);
@@ -166,7 +169,7 @@ mod tests {
     fn drive(lies: bool) -> (tempfile::NamedTempFile, Volatile) {
         let file = tempfile::NamedTempFile::new().unwrap();
         file.as_file().set_len(1 << 20).unwrap();
-        let drive = Volatile::open(file.path(), lies).unwrap();
+        let drive = Volatile::open(file.path(), Arc::new(AtomicBool::new(lies))).unwrap();
         (file, drive)
     }
 
