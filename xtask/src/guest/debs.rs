@@ -12,8 +12,8 @@ use crate::process;
 const KERNEL: &str = "linux-image-cloud-amd64";
 /// What the guest is made of besides the kernel. A shell and tools that are dynamically linked: the preload library
 /// must reach them.
-const PACKAGES: [&str; 8] =
-    ["busybox", "dash", "libc6", "libc6-dev", "libgcc-s1", "linux-libc-dev", "make", "tcc"];
+const PACKAGES: [&str; 9] =
+    ["busybox", "dash", "libc6", "libc6-dev", "libgcc-s1", "linux-libc-dev", "make", "tcc", "tzdata"];
 
 /// A package file, as `apt-get download --print-uris` names it.
 struct Deb {

@@ -28,8 +28,8 @@ const LEFT_OUT: [&str; 8] = [
 ];
 /// Time zones that the tests set.
 const ZONES: [&str; 2] = ["Asia/Tokyo", "Europe/Berlin"];
-/// Static libraries that are linked all the same; `libc.so` and `libm.so` are scripts that name them.
-const STATIC_LIBRARIES: [&str; 2] = ["libc_nonshared.a", "libmvec_nonshared.a"];
+/// Static libraries that are linked all the same: the compiler's own, and what the scripts `libc.so` and `libm.so` name.
+const STATIC_LIBRARIES: [&str; 3] = ["libc_nonshared.a", "libmvec_nonshared.a", "libtcc1.a"];
 /// Programs of the tests, from `tests/qemu`.
 const TEST_PROGRAMS: [&str; 1] = ["guest-selftest"];
 /// Folders that mounts need, or programs; the packages bring those around them.
