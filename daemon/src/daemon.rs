@@ -288,7 +288,7 @@ impl Daemon {
         }
         let run = connection.run.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(run) = run {
-            self.history.spans.run_ends(run.workspace, run.began);
+            self.history.spans.run_ends(run.workspace, run.runner, run.began);
             if let Ok(workspace) = self.spaces().get_mut(run.workspace) {
                 workspace.runs.remove(&connection.id);
             }

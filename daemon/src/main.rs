@@ -37,6 +37,7 @@ mod ignored;
 mod in_place;
 mod ingest;
 mod kill_points;
+mod listening;
 mod look;
 mod namespace;
 mod noticed;

@@ -35,6 +35,8 @@ pub struct Notes {
 #[derive(Clone, Copy, Debug)]
 pub struct Run {
     pub workspace: u32,
+    /// The process that began it, `vrift` itself.
+    pub runner: u32,
     pub processes: u64,
     pub new_bytes: u64,
     pub began: Instant,
@@ -84,13 +86,17 @@ pub fn enter(
             daemon.worktrees.forget_names(id);
         }
         workspace.runs.insert(tell.connection.id, Notes::default());
+        let peer =
+            nix::sys::socket::getsockopt(&tell.connection.socket, nix::sys::socket::sockopt::PeerCredentials);
+        let runner = peer.map_or(0, |peer| peer.pid().cast_unsigned());
         let begun = Run {
             workspace: id,
+            runner,
             processes: processes(daemon, id),
             new_bytes: daemon.new_bytes.load(Ordering::Relaxed),
             began: Instant::now(),
         };
-        daemon.history.spans.run_begins(id);
+        daemon.history.spans.run_begins(id, runner);
         *tell.connection.run.lock().unwrap_or_else(PoisonError::into_inner) = Some(begun);
     }
     Ok(view)
@@ -135,7 +141,7 @@ pub fn leave(
         workspace.and_then(|workspace| workspace.runs.remove(&connection.id)).unwrap_or_default()
     };
     *connection.run.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    let spans = daemon.history.spans.run_ends(run.workspace, run.began);
+    let spans = daemon.history.spans.run_ends(run.workspace, run.runner, run.began);
     let end = RunEnd {
         processes: processes(daemon, run.workspace).saturating_sub(run.processes),
         files_changed: notes.changed.len() as u64,

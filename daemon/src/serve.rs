@@ -4,6 +4,7 @@ use crate::args::Args;
 use crate::clock::Clock;
 use crate::daemon::Daemon;
 use crate::folders::Folders;
+use crate::listening::{answers, listener};
 use crate::place::Place;
 use crate::recover;
 use crate::server::Server;
@@ -11,33 +12,29 @@ use anyhow::{Context, Result, anyhow};
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
-use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, listen, socket};
-use nix::unistd::geteuid;
+use sd_notify::NotifyState;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Seek, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
 use vrift_cas::Cas;
 use vrift_protocol::names;
-
-/// Connections that wait to be accepted: a parallel build starts many processes at once.
-const BACKLOG: i32 = 1024;
-/// How long a starter waits for a daemon that somebody else is starting at the same moment.
-const OTHER_START_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves until told to stop.
 pub fn serve(args: &Args, home: &Path) -> Result<()> {
     let ready = Ready { fd: args.ready_fd };
     match start(args, home, &ready) {
-        Ok((daemon, mut server, _lock)) => {
+        Ok((daemon, mut server, held)) => {
             ready.say("ok\n");
+            tell_manager(&[NotifyState::Ready]);
             let ended = server.run().context("the event loop failed");
+            tell_manager(&[NotifyState::Stopping]);
             daemon.services.stop();
-            let _ = fs::remove_file(daemon.folders.in_runtime(names::SOCKET_FILE));
+            if !held.is_given {
+                let _ = fs::remove_file(daemon.folders.in_runtime(names::SOCKET_FILE));
+            }
             let _ = fs::remove_file(daemon.folders.in_runtime(names::PID_FILE));
             ended
         }
@@ -45,6 +42,20 @@ pub fn serve(args: &Args, home: &Path) -> Result<()> {
             ready.say(&format!("{error:#}\n"));
             Err(error)
         }
+    }
+}
+
+/// What the daemon has as long as it serves.
+struct Held {
+    /// The socket is the service manager's, who goes on listening.
+    is_given: bool,
+    _lock: Flock<File>,
+}
+
+/// systemd, if it started this process and wants to know (sd_notify(3)).
+fn tell_manager(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(false, states) {
+        tracing::warn!(%error, "the service manager cannot be told");
     }
 }
 
@@ -63,7 +74,7 @@ impl Ready {
     }
 }
 
-fn start(args: &Args, home: &Path, ready: &Ready) -> Result<(Arc<Daemon>, Server, Flock<File>)> {
+fn start(args: &Args, home: &Path, ready: &Ready) -> Result<(Arc<Daemon>, Server, Held)> {
     let stop_signals = block_signals().context("cannot block signals")?;
     // As many fds as the machine allows: each client process has a connection.
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
@@ -96,13 +107,13 @@ fn start(args: &Args, home: &Path, ready: &Ready) -> Result<(Arc<Daemon>, Server
         daemon.watch_staging(workspace).context("cannot watch a staging folder")?;
     }
     daemon.watches.take_over(&daemon);
-    let listener = listen_at(&daemon.folders.in_runtime(names::SOCKET_FILE))?;
+    let (listener, is_given) = listener(&daemon.folders.in_runtime(names::SOCKET_FILE))?;
     let server = Server::new(Arc::clone(&daemon), listener, &stop_signals)?;
     start_threads(&daemon)?;
     daemon.hold_what_is_staged();
     let workspaces = daemon.spaces().workspaces.len();
     tracing::info!(pid = std::process::id(), home = %daemon.folders.home.display(), workspaces, "serving");
-    Ok((daemon, server, lock))
+    Ok((daemon, server, Held { is_given, _lock: lock }))
 }
 
 /// SIGTERM and SIGINT are read from a signalfd. SIGIO, which a broken lease sends, and SIGPIPE must end nothing.
@@ -167,51 +178,6 @@ fn take_lock(folders: &Folders, starter: Option<&Ready>) -> Result<Flock<File>> 
     lock.write_all(pid.as_bytes())?;
     fs::write(folders.in_runtime(names::PID_FILE), pid)?;
     Ok(lock)
-}
-
-/// Whether the daemon that has the lock accepts connections, soon.
-fn answers(path: &Path) -> bool {
-    let until = Instant::now() + OTHER_START_TIMEOUT;
-    while Instant::now() < until {
-        let fd = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None);
-        if let (Ok(fd), Ok(address)) = (fd, UnixAddr::new(path))
-            && connect(fd.as_raw_fd(), &address).is_ok()
-        {
-            return true;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    false
-}
-
-/// A socket that appears under its name only when it accepts connections. The lock is ours, so what is
-/// there is stale.
-fn listen_at(path: &Path) -> Result<OwnedFd> {
-    let beside = path.with_extension("new");
-    let _ = fs::remove_file(&beside);
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let listener = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
-    let address = UnixAddr::new(&beside)
-        .with_context(|| format!("the socket's path {} is too long; set XDG_RUNTIME_DIR", path.display()))?;
-    bind(listener.as_raw_fd(), &address).with_context(|| format!("cannot bind {}", beside.display()))?;
-    listen(&listener, Backlog::new(BACKLOG)?)?;
-    if geteuid().is_root() {
-        open_door(&beside).context("cannot let those in who gave up root's rights")?;
-    }
-    fs::rename(&beside, path).with_context(|| format!("cannot publish {}", path.display()))?;
-    Ok(listener)
-}
-
-/// A further name of the socket for those who hold an fd of the folder that it is in; the folders around let nobody in.
-fn open_door(socket: &Path) -> std::io::Result<()> {
-    let door = socket.with_file_name(names::DOOR_DIR);
-    crate::folders::make_private(&door)?;
-    fs::set_permissions(&door, fs::Permissions::from_mode(0o711))?;
-    fs::set_permissions(socket, fs::Permissions::from_mode(0o666))?;
-    let beside = door.join("new");
-    let _ = fs::remove_file(&beside);
-    fs::hard_link(socket, &beside)?;
-    fs::rename(&beside, door.join(names::SOCKET_FILE))
 }
 
 fn start_threads(daemon: &Arc<Daemon>) -> Result<()> {

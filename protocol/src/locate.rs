@@ -16,14 +16,34 @@ pub fn home_dir() -> io::Result<PathBuf> {
     std::path::absolute(home)
 }
 
-/// `$XDG_RUNTIME_DIR/vrift/HOMEHASH`, or `/tmp/vrift-UID/HOMEHASH` when the variable is not set.
+/// Below the user's own folder of users(5), where the state is by default.
+const DEFAULT_HOME: &str = ".local/state/vrift";
+
+/// The name of the default state folder's runtime folder, by which a socket unit of systemd can call it.
+pub const DEFAULT_RUNTIME: &str = "default";
+
+/// `$XDG_RUNTIME_DIR/vrift/HOMEHASH`, or `/tmp/vrift-UID/HOMEHASH` when the variable is not set; for the default state
+/// folder of the user `default` in place of the hash.
 /// `home` should be canonical, so that two spellings of it find one daemon.
 pub fn runtime_dir(home: &Path) -> PathBuf {
     let base = match env::var_os("XDG_RUNTIME_DIR").filter(|value| !value.is_empty()) {
         Some(dir) => PathBuf::from(dir).join("vrift"),
         None => PathBuf::from(format!("/tmp/vrift-{}", nix::unistd::geteuid())),
     };
-    base.join(format!("{:016x}", fnv1a(home.as_os_str().as_bytes())))
+    match is_default(home) {
+        true => base.join(DEFAULT_RUNTIME),
+        false => base.join(format!("{:016x}", fnv1a(home.as_os_str().as_bytes()))),
+    }
+}
+
+/// By the user database, not by `$HOME`, which may be another one for the same user at the same time.
+fn is_default(home: &Path) -> bool {
+    if !home.ends_with(DEFAULT_HOME) {
+        return false;
+    }
+    let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten();
+    let default = user.map(|user| user.dir.join(DEFAULT_HOME));
+    default.is_some_and(|dir| dir == home || dir.canonicalize().is_ok_and(|dir| dir == home))
 }
 
 /// FNV-1a, 64 bits: names a folder; nothing depends on its strength.
@@ -36,6 +56,16 @@ fn fnv1a(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_users_own_default_folder_has_a_name() {
+        let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).unwrap().unwrap();
+        let dir = runtime_dir(&user.dir.join(DEFAULT_HOME));
+        assert!(dir.ends_with(DEFAULT_RUNTIME), "{}", dir.display());
+        for other in ["/somebody/.local/state/vrift", "/.local/state/vrift/more", "/tmp/default"] {
+            assert!(!runtime_dir(Path::new(other)).ends_with(DEFAULT_RUNTIME), "{other}");
+        }
+    }
 
     #[test]
     fn fnv1a_matches_its_published_test_vectors() {

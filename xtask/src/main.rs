@@ -1,4 +1,4 @@
-//! Developer commands of vrift: `cargo xtask build|demo|test|fuzz|bench|coverage|guest|install|tidy`.
+//! Developer commands of vrift: `cargo xtask build|demo|test|fuzz|bench|coverage|guest|install|package|tidy`.
 //!
 //! Lives here: what runs cargo, the test programs and the built binaries, and the static checks of the
 //! workspace. May be imported: nothing of vrift itself; the binaries are used as a user would.
@@ -12,6 +12,7 @@ mod demo;
 mod guest;
 mod guided;
 mod install;
+mod package;
 mod packages;
 mod process;
 mod suite;
@@ -69,11 +70,13 @@ enum Command {
         #[command(subcommand)]
         action: Option<Guest>,
     },
-    /// Install bin/vrift, bin/vriftd, lib/vrift/libvrift_shim.so, manual pages and completions
+    /// Install bin/vrift, bin/vriftd, lib/vrift/libvrift_shim.so, manual pages, completions and systemd's user units
     Install {
         #[arg(long, value_name = "DIR")]
         prefix: PathBuf,
     },
+    /// Make a Debian package, target/package/vrift.deb
+    Package,
     /// Format the code and run the static checks alone
     Tidy {
         /// Ask the advisory database as well; it is fetched with git
@@ -105,6 +108,7 @@ fn main() -> ExitCode {
         Command::Guest { action: None } => guest::make(),
         Command::Guest { action: Some(Guest::Run { args }) } => guest::run(&args),
         Command::Install { prefix } => install::run(&prefix),
+        Command::Package => package::run(),
         Command::Tidy { advisories } => return exit_code(suite::tidy(advisories)),
     };
     match result {

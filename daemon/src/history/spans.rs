@@ -1,4 +1,5 @@
-//! Processes of runs: from their first change to their end, as their connections show.
+//! Processes of runs: from their first change to their end, as their connections show. Of several runs in a workspace at
+//! a time each has those that descend from its own `vrift`.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -9,10 +10,14 @@ use vrift_protocol::history::Span;
 
 /// Processes that are remembered of a workspace with runs.
 const SPANS_MAX: usize = 2000;
+/// How far up the parents of a process are looked for: builds within builds have some ten.
+const ANCESTORS_MAX: usize = 64;
 /// Bytes of a command.
 const COMMAND_LEN_MAX: u64 = 200;
 
 struct Known {
+    /// Process that began the run it is of; None: not known.
+    runner: Option<u32>,
     connection: u64,
     pid: u32,
     command: Vec<u8>,
@@ -22,7 +27,8 @@ struct Known {
 
 #[derive(Default)]
 struct OfWorkspace {
-    runs: usize,
+    /// Processes that began the runs that are under way.
+    runners: Vec<u32>,
     known: Vec<Known>,
 }
 
@@ -35,8 +41,8 @@ impl Spans {
         action(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub fn run_begins(&self, workspace: u32) {
-        self.with(|all| all.entry(workspace).or_default().runs += 1);
+    pub fn run_begins(&self, workspace: u32, runner: u32) {
+        self.with(|all| all.entry(workspace).or_default().runners.push(runner));
     }
 
     /// A process makes itself known. What /proc has of it is read at once: it may be gone soon.
@@ -44,7 +50,11 @@ impl Spans {
         self.with(|all| {
             let Some(of) = all.get_mut(&workspace).filter(|of| of.known.len() < SPANS_MAX) else { return };
             let command = command_of(pid);
-            of.known.push(Known { connection, pid, command, began: Instant::now(), ended: None });
+            let runner = match of.runners[..] {
+                [only] => Some(only),
+                _ => of.runner_of(pid),
+            };
+            of.known.push(Known { runner, connection, pid, command, began: Instant::now(), ended: None });
         });
     }
 
@@ -59,8 +69,8 @@ impl Spans {
         });
     }
 
-    /// The processes since `began`, of a run that is over.
-    pub fn run_ends(&self, workspace: u32, began: Instant) -> Vec<Span> {
+    /// The processes since `began`, of a run that is over. One whose run is not known (its parents are gone) is of all.
+    pub fn run_ends(&self, workspace: u32, runner: u32, began: Instant) -> Vec<Span> {
         self.with(|all| {
             let Some(of) = all.get_mut(&workspace) else { return Vec::new() };
             let now = Instant::now();
@@ -71,14 +81,43 @@ impl Spans {
                 began_us: us(began, known.began),
                 elapsed_us: us(known.began, known.ended.unwrap_or(now)),
             };
-            let spans = of.known.iter().filter(|known| known.began >= began).map(span).collect();
-            of.runs = of.runs.saturating_sub(1);
-            if of.runs == 0 {
+            let is_of = |known: &&Known| known.began >= began && known.runner.is_none_or(|it| it == runner);
+            let spans = of.known.iter().filter(is_of).map(span).collect();
+            if let Some(at) = of.runners.iter().position(|it| *it == runner) {
+                of.runners.swap_remove(at);
+            }
+            if of.runners.is_empty() {
                 all.remove(&workspace);
             }
             spans
         })
     }
+}
+
+impl OfWorkspace {
+    /// The runner that a process descends from.
+    fn runner_of(&self, pid: u32) -> Option<u32> {
+        let mut at = pid;
+        for _ in 0..ANCESTORS_MAX {
+            if self.runners.contains(&at) {
+                return Some(at);
+            }
+            // One that is gone may have been a parent of others that are known.
+            let known = self.known.iter().rfind(|known| known.pid == at && known.runner.is_some());
+            if let Some(known) = known.filter(|_| at != pid) {
+                return known.runner;
+            }
+            at = parent_of(at).filter(|parent| *parent > 1)?;
+        }
+        None
+    }
+}
+
+/// The fourth field of proc(5)'s stat; the second may hold anything, and ends with the last parenthesis.
+fn parent_of(pid: u32) -> Option<u32> {
+    let text = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let end = text.iter().rposition(|byte| *byte == b')')?;
+    std::str::from_utf8(&text[end + 1..]).ok()?.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
 /// The first arguments, with blanks between them; empty: the process is gone.
@@ -100,19 +139,41 @@ mod tests {
     #[test]
     fn a_run_has_the_processes_of_its_time_and_nothing_is_kept_without_runs() {
         let spans = Spans::default();
-        spans.process_begins(1, 7, std::process::id());
+        let own = std::process::id();
+        spans.process_begins(1, 7, own);
         let first = Instant::now();
-        spans.run_begins(1);
-        spans.process_begins(1, 8, std::process::id());
+        spans.run_begins(1, own);
+        spans.process_begins(1, 8, own);
         spans.process_ends(1, 8);
         let second = Instant::now();
-        spans.run_begins(1);
+        spans.run_begins(1, 1);
         spans.process_begins(1, 9, 0);
-        let of_second = spans.run_ends(1, second);
+        let of_second = spans.run_ends(1, 1, second);
         assert_eq!(of_second.iter().map(|span| span.pid).collect::<Vec<_>>(), [0]);
-        let of_first = spans.run_ends(1, first);
+        let of_first = spans.run_ends(1, own, first);
         assert_eq!(of_first.len(), 2);
         assert!(!of_first[0].command.0.is_empty() && of_first[1].command.0.is_empty());
-        assert!(spans.run_ends(1, first).is_empty());
+        assert!(spans.run_ends(1, own, first).is_empty());
+    }
+
+    #[test]
+    fn runs_at_the_same_time_have_each_their_own_processes() {
+        let spans = Spans::default();
+        let mut children: Vec<_> =
+            (0..2).map(|_| std::process::Command::new("sleep").arg("60").spawn().unwrap()).collect();
+        let (own, other) = (std::process::id(), children[1].id());
+        let began = Instant::now();
+        spans.run_begins(1, own);
+        spans.run_begins(1, other);
+        // A child of ours, and the other runner itself.
+        spans.process_begins(1, 2, children[0].id());
+        spans.process_begins(1, 3, other);
+        let pids = |spans: Vec<Span>| spans.iter().map(|span| span.pid).collect::<Vec<_>>();
+        assert_eq!(pids(spans.run_ends(1, other, began)), [other]);
+        assert_eq!(pids(spans.run_ends(1, own, began)), [children[0].id()]);
+        for child in &mut children {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
     }
 }

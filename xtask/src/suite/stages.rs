@@ -29,6 +29,7 @@ pub fn all(long: bool) -> Vec<Stage> {
         ("power cuts", Box::new(power_cuts)),
         ("release build", Box::new(|| passed(build::release()))),
         ("hooks and exports", Box::new(|| passed(coverage::check()))),
+        ("what the book shows", Box::new(book)),
         ("tests/shell", Box::new(|| shell_tests(&[]))),
         ("tests/sequences", Box::new(move || sequences(long))),
         ("tests/kills", Box::new(move || kills(long))),
@@ -38,6 +39,7 @@ pub fn all(long: bool) -> Vec<Stage> {
     ];
     if long {
         stages.push(("the report in a browser", Box::new(browser)));
+        stages.push(("the Debian package", Box::new(package)));
         stages.push(("slow tests", Box::new(|| unit_tests(&["--ignored"]))));
         stages.push(("tests/shell as an ordinary user", Box::new(|| shell_tests(&["-u"]))));
         stages.push(("tests/shell on the plain file system", Box::new(|| shell_tests(&["--native"]))));
@@ -94,8 +96,16 @@ fn unit_tests(args: &[&str]) -> Result<Tally> {
     let mut command = process::cargo(&["test", "--locked", "--no-fail-fast"]);
     command.args(ALL_BUT_SHIM);
     if !args.is_empty() {
-        command.arg("--").args(args);
+        command.arg("--").args(args).env("VRIFT_BIN_DIR", workspace::release());
     }
+    watched(&command, tally::of_cargo)
+}
+
+/// Each command that the documentation shows, and what it prints.
+fn book() -> Result<Tally> {
+    let mut command =
+        process::cargo(&["test", "--locked", "-p", "vrift-cli", "--test", "book", "--", "--ignored"]);
+    command.env("VRIFT_BIN_DIR", workspace::release());
     watched(&command, tally::of_cargo)
 }
 
@@ -152,6 +162,11 @@ fn browser() -> Result<Tally> {
     let mut command = process::program(workspace::root().join("tests/browser/run"));
     command.env("VRIFT_BIN_DIR", workspace::release());
     watched(&command, tally::of_script)
+}
+
+fn package() -> Result<Tally> {
+    crate::package::run()?;
+    watched(&process::program(workspace::root().join("tests/package/run")), tally::of_script)
 }
 
 fn foreign_suites(long: bool) -> Result<Tally> {
