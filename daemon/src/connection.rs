@@ -7,7 +7,7 @@ use nix::sys::socket::{ControlMessage, MsgFlags, Shutdown, UnixAddr, sendmsg, sh
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use vrift_protocol::admin::AdminReply;
@@ -19,6 +19,9 @@ use zeroize::Zeroize;
 /// Replies kept for a client whose socket is full. A blocking client has one outstanding request, a
 /// streaming one is fed by a worker that waits; more than this means that nobody reads.
 const QUEUE_MAX: usize = 64;
+/// Bytes of replies that are kept for all clients together.
+const KEPT_BYTES_MAX: usize = 256 << 20;
+static KEPT_BYTES: AtomicUsize = AtomicUsize::new(0);
 /// How long a worker waits for a client that does not read its rows.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -35,10 +38,15 @@ struct Frame {
     fd: Option<OwnedFd>,
     /// Overwritten when it was sent.
     secret: bool,
+    /// Counted in [`KEPT_BYTES`].
+    kept: bool,
 }
 
 impl Drop for Frame {
     fn drop(&mut self) {
+        if self.kept {
+            KEPT_BYTES.fetch_sub(self.bytes.len(), Ordering::Relaxed);
+        }
         if self.secret {
             self.bytes.zeroize();
         }
@@ -108,7 +116,7 @@ impl Connection {
     }
 
     /// Sends now, or keeps the frame until the socket takes it. Never blocks.
-    fn send(&self, frame: Frame) -> Result<(), Gone> {
+    fn send(&self, mut frame: Frame) -> Result<(), Gone> {
         let mut queue = self.queue();
         if self.closed.load(Ordering::Relaxed) {
             return Err(Gone);
@@ -130,6 +138,14 @@ impl Connection {
             self.close();
             return Err(Gone);
         }
+        if KEPT_BYTES.load(Ordering::Relaxed) + frame.bytes.len() > KEPT_BYTES_MAX {
+            tracing::warn!(connection = self.id, "dropped: too many replies that nobody reads");
+            drop(queue);
+            self.close();
+            return Err(Gone);
+        }
+        KEPT_BYTES.fetch_add(frame.bytes.len(), Ordering::Relaxed);
+        frame.kept = true;
         queue.push_back(frame);
         self.watch(EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT);
         Ok(())
@@ -219,7 +235,7 @@ impl Connection {
         let body = body.as_ref().map_or(&[][..], IntoBytes::as_bytes);
         let mut bytes = request.reply(errno, body.len()).as_bytes().to_vec();
         bytes.extend_from_slice(body);
-        let _ = self.send(Frame { bytes, fd, secret: false });
+        let _ = self.send(Frame { bytes, fd, secret: false, kept: false });
     }
 
     /// The answer to a request for bytes that fit a frame beside the reply.
@@ -231,10 +247,17 @@ impl Connection {
         let body = VnodeReply { created: (data.len() as u32).into(), ..VnodeReply::default() };
         let header = request.reply(0, body.as_bytes().len() + data.len());
         let bytes = [header.as_bytes(), body.as_bytes(), &data].concat();
-        let _ = self.send(Frame { bytes, fd: None, secret: false });
+        let _ = self.send(Frame { bytes, fd: None, secret: false, kept: false });
     }
 
-    /// One frame of an answer that is plain bytes; `more` follow. Waits for a slow reader up to a bound.
+    /// Whether a whole answer can be kept for the client if its socket is full. One that does not read gets no further
+    /// answers, and no thread waits for it.
+    pub fn has_room(&self) -> bool {
+        self.is_closed() || self.queue().len() <= QUEUE_MAX / 2
+    }
+
+    /// One frame of an answer that is plain bytes; `more` follow. Does not wait for a slow reader: see
+    /// [`Connection::has_room`].
     pub fn reply_bytes(
         &self,
         request: &FrameHeader,
@@ -242,12 +265,11 @@ impl Connection {
         body: &[u8],
         more: bool,
     ) -> Result<(), Gone> {
-        self.wait_for_reader()?;
         let mut header = request.reply(errno, body.len());
         if more {
             header.flags = (header.flags.get() | FLAG_MORE).into();
         }
-        self.send(Frame { bytes: [header.as_bytes(), body].concat(), fd: None, secret: true })
+        self.send(Frame { bytes: [header.as_bytes(), body].concat(), fd: None, secret: true, kept: false })
     }
 
     /// One frame of the answer to an admin request; `more` follow. Waits for a slow reader up to a bound.
@@ -270,6 +292,6 @@ impl Connection {
         }
         let mut bytes = header.as_bytes().to_vec();
         bytes.extend_from_slice(&body);
-        self.send(Frame { bytes, fd, secret: false })
+        self.send(Frame { bytes, fd, secret: false, kept: false })
     }
 }

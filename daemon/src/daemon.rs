@@ -283,7 +283,7 @@ impl Daemon {
 
     /// The client of a connection is gone: its run, if it was one, and its transaction end.
     pub fn end_run(&self, connection: &Connection) {
-        if connection.state.leave() {
+        if connection.state.leave(&self.state.waiting_bytes) {
             self.state.leave(connection.id);
         }
         let run = connection.run.lock().unwrap_or_else(PoisonError::into_inner).take();

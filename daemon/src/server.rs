@@ -2,6 +2,7 @@
 
 use crate::connection::{Connection, Greeting};
 use crate::daemon::Daemon;
+use crate::policy::Who;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::signal::SigSet;
@@ -21,6 +22,8 @@ use zeroize::Zeroize;
 /// Most clients at a time: each process of a build that changes something is one; a connection costs an fd
 /// and some hundred bytes. Half of what the fd limit allows is the other bound.
 pub const CONNECTIONS_MAX: usize = 8192;
+/// Of these one user has at most so many quarters: others, and services, go on.
+const QUARTERS_OF_ONE: usize = 3;
 /// Frames read from one client before the others get their turn.
 const FRAMES_PER_TURN: usize = 16;
 
@@ -49,6 +52,8 @@ pub struct Server {
     listener: OwnedFd,
     signals: SignalFd,
     connections: HashMap<u64, Arc<Connection>>,
+    /// How many of them are of each user.
+    of_users: HashMap<u32, usize>,
     /// Connections that have not said hello, oldest first.
     silent: std::collections::VecDeque<(Instant, u64)>,
     next_id: u64,
@@ -71,6 +76,7 @@ impl Server {
             listener,
             signals,
             connections: HashMap::new(),
+            of_users: HashMap::new(),
             silent: std::collections::VecDeque::new(),
             next_id: FIRST_CONNECTION,
             connections_max,
@@ -148,11 +154,14 @@ impl Server {
                 true => crate::sys::peer_groups(&socket),
                 false => Arc::default(),
             };
-            let who = crate::policy::Who::Person { uid: peer.uid(), gid: peer.gid(), groups };
+            let who = Who::Person { uid: peer.uid(), gid: peer.gid(), groups };
             // A program that was root and became another user holds an fd of this socket, which lies in a folder
             // that lets nobody else in.
             let accepted = is_own_user || me.is_root();
-            if !accepted || self.connections.len() >= self.connections_max {
+            let of_user = self.of_users.get(&peer.uid()).copied().unwrap_or(0);
+            let room = self.connections.len() < self.connections_max
+                && of_user < self.connections_max / 4 * QUARTERS_OF_ONE;
+            if !accepted || !room {
                 self.daemon.stats.refused.fetch_add(1, Ordering::Relaxed);
                 continue;
             }
@@ -161,6 +170,7 @@ impl Server {
             if self.epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, id)).is_ok() {
                 let connection = Connection::new(id, socket, is_own_user, who, Arc::clone(&self.epoll));
                 self.connections.insert(id, Arc::new(connection));
+                *self.of_users.entry(peer.uid()).or_default() += 1;
                 let deadline = Instant::now() + Duration::from_millis(HANDSHAKE_TIMEOUT_MS);
                 self.silent.push_back((deadline, id));
                 self.daemon.stats.connections.store(self.connections.len() as u64, Ordering::Relaxed);
@@ -174,7 +184,7 @@ impl Server {
             let id = self.next_id;
             self.next_id += 1;
             if self.epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, id)).is_ok() {
-                let who = crate::policy::Who::Service(service);
+                let who = Who::Service(service);
                 let connection = Connection::new(id, socket, false, who, Arc::clone(&self.epoll));
                 let _ = connection.greeting.set(Greeting { client_id: 0, workspace: 0 });
                 self.connections.insert(id, Arc::new(connection));
@@ -185,6 +195,14 @@ impl Server {
     fn forget(&mut self, id: u64) {
         if let Some(connection) = self.connections.remove(&id) {
             let _ = self.epoll.delete(&connection.socket);
+            if let Who::Person { uid, .. } = connection.who
+                && let Some(count) = self.of_users.get_mut(&uid)
+            {
+                *count -= 1;
+                if *count == 0 {
+                    self.of_users.remove(&uid);
+                }
+            }
             connection.close();
             if let Some(greeting) = connection.greeting.get() {
                 self.daemon.history.spans.process_ends(greeting.workspace, id);
@@ -200,6 +218,7 @@ impl Server {
         let Some(connection) = self.connections.get(&id).cloned() else { return };
         if ready.contains(EpollFlags::EPOLLOUT) {
             connection.flush();
+            crate::state::resume(&self.daemon, &connection);
         }
         if !ready.intersects(EpollFlags::EPOLLIN | EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR) {
             return;
@@ -273,7 +292,7 @@ impl Server {
                 crate::services::serve(&self.daemon, connection, header, body);
                 true
             }
-            (_, Some(_)) if matches!(connection.who, crate::policy::Who::Service(_)) => {
+            (_, Some(_)) if matches!(connection.who, Who::Service(_)) => {
                 connection.reply(&header, Err(Errno::EPERM));
                 true
             }

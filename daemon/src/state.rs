@@ -1,12 +1,16 @@
 //! Requests for the `/state` key-value space: pieces of values, transactions and who owns them.
 
+mod inbox;
+
+pub use inbox::Inbox;
+
 use crate::connection::Connection;
 use crate::daemon::{Daemon, store_errno};
 use crate::policy::{Right, Who};
 use nix::errno::Errno;
 use statefs_journal::state::{VALUE_LEN_MAX, check_prefix};
 use statefs_journal::{Key, StateOp, StoreError, Transaction};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,88 +20,22 @@ use vrift_protocol::state::{PIECE_LEN, ROWS_MAX, Row, StateRequest, Verb, encode
 /// A transaction that is not committed by then is dropped: longer than any program needs that does not wait for
 /// a person.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(30);
-/// Connections that may hold values or changes in memory at a time: at most 17 MiB each.
+/// Connections of people that may hold values or changes in memory at a time: at most 17 MiB each. Services always may.
 const HOLDERS_MAX: usize = 32;
+/// Of one user: others get their turn.
+const HOLDERS_OF_ONE_MAX: usize = 24;
 
-/// Requests of one connection that wait: a little more than a client of this build has under way.
-const INBOX_MAX: usize = 160;
-/// Bytes of waiting requests of all connections together.
-const WAITING_BYTES_MAX: usize = 64 << 20;
 /// Requests of one connection that are answered before others get a thread.
 const REQUESTS_PER_TURN: usize = 16;
-
-/// Requests of a connection, which are answered one after the other.
-#[derive(Default)]
-pub struct Inbox {
-    waiting: Mutex<Waiting>,
-}
-
-#[derive(Default)]
-struct Waiting {
-    requests: VecDeque<(FrameHeader, Vec<u8>)>,
-    /// A thread answers them, or is about to.
-    at_work: bool,
-    /// The client is gone: what it began ends when its requests have.
-    left: bool,
-}
-
-impl Inbox {
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether a thread must be found for them. Err: there is no room.
-    fn put(&self, header: FrameHeader, body: &[u8], bytes: &AtomicUsize) -> Result<bool, ()> {
-        let mut waiting = self.waiting();
-        let full = waiting.requests.len() >= INBOX_MAX
-            || bytes.load(Ordering::Relaxed) + body.len() > WAITING_BYTES_MAX;
-        if full {
-            return Err(());
-        }
-        bytes.fetch_add(body.len(), Ordering::Relaxed);
-        waiting.requests.push_back((header, body.to_vec()));
-        Ok(!std::mem::replace(&mut waiting.at_work, true))
-    }
-
-    /// The client is gone. True: nobody answers requests of it, so that what it began can end now.
-    pub fn leave(&self) -> bool {
-        let mut waiting = self.waiting();
-        waiting.left = true;
-        !waiting.at_work
-    }
-
-    /// The client is gone, and whoever asks is the last to have worked for it.
-    fn is_over(&self) -> bool {
-        let waiting = self.waiting();
-        waiting.left && !waiting.at_work
-    }
-
-    /// The next one; None: there is none, and whoever asked is not at work any more.
-    fn take(&self, bytes: &AtomicUsize) -> Option<(FrameHeader, Vec<u8>)> {
-        let mut waiting = self.waiting();
-        let next = waiting.requests.pop_front();
-        waiting.at_work = next.is_some();
-        if let Some((_, body)) = &next {
-            bytes.fetch_sub(body.len(), Ordering::Relaxed);
-        }
-        next
-    }
-
-    /// Nobody reads answers any more: what waits is forgotten.
-    fn forget(&self, bytes: &AtomicUsize) {
-        let mut waiting = self.waiting();
-        waiting.at_work = false;
-        for (_, body) in waiting.requests.drain(..) {
-            bytes.fetch_sub(body.len(), Ordering::Relaxed);
-        }
-    }
-}
 
 /// What a connection has begun and not ended.
 #[derive(Default)]
 struct Begun {
-    /// The pieces of the next value.
+    /// Whose connection it is; None: a service's.
+    uid: Option<u32>,
+    /// The pieces of the next value, of which the first came at that time.
     gathered: Vec<u8>,
+    gathered_since: Option<Instant>,
     /// A piece of the value was refused: so is the put.
     spoiled: Option<(Errno, String)>,
     transaction: Option<Open>,
@@ -154,6 +92,13 @@ fn go_on(daemon: &Arc<Daemon>, connection: &Arc<Connection>) {
     };
     threads.submit(Box::new(move || {
         for _ in 0..REQUESTS_PER_TURN {
+            if !client.has_room() {
+                client.state.park();
+                // It may have read everything just before.
+                if !client.has_room() || !client.state.unpark() {
+                    return;
+                }
+            }
             let Some((header, body)) = client.state.take(&this.state.waiting_bytes) else {
                 return this.state.worked_off(&client);
             };
@@ -168,6 +113,13 @@ fn go_on(daemon: &Arc<Daemon>, connection: &Arc<Connection>) {
         }
         go_on(&this, &client);
     }));
+}
+
+/// The client has read something: what waits of it is answered if it was parked.
+pub fn resume(daemon: &Arc<Daemon>, connection: &Arc<Connection>) {
+    if connection.has_room() && connection.state.unpark() {
+        go_on(daemon, connection);
+    }
 }
 
 fn send(client: &Connection, header: &FrameHeader, answer: Answer) -> Result<(), crate::connection::Gone> {
@@ -193,6 +145,14 @@ struct Asker {
 }
 
 impl Asker {
+    /// The connection, and whose it is; None: a service's.
+    fn holder(&self) -> (u64, Option<u32>) {
+        match self.who {
+            Who::Person { uid, .. } => (self.id, Some(uid)),
+            Who::Service(_) => (self.id, None),
+        }
+    }
+
     /// The key, if the policy lets this one do that with it.
     fn key(&self, daemon: &Daemon, right: Right, path: &[u8]) -> Result<Key, Refusal> {
         let key = Key::new(path).map_err(|error| Refusal(Errno::EINVAL, error.to_string()))?;
@@ -215,7 +175,7 @@ fn answer(daemon: &Daemon, asker: &Asker, request: &StateRequest<'_>) -> Answer 
     }
     match request.verb {
         Verb::Get => get(daemon, owner, &asker.key(daemon, Right::Read, request.key)?),
-        Verb::Part => daemon.state.gather(owner, request.begins, request.bytes).map(|()| Vec::new()),
+        Verb::Part => daemon.state.gather(asker.holder(), request.begins, request.bytes).map(|()| Vec::new()),
         Verb::Put => {
             let key = asker.key(daemon, Right::Write, request.key);
             let mut value = daemon.state.take_gathered(owner, request.begins)?;
@@ -228,7 +188,7 @@ fn answer(daemon: &Daemon, asker: &Asker, request: &StateRequest<'_>) -> Answer 
             daemon.store.sync()?;
             Ok(Vec::new())
         }
-        Verb::Begin => daemon.state.begin(owner).map(|()| Vec::new()),
+        Verb::Begin => daemon.state.begin(asker.holder()).map(|()| Vec::new()),
         Verb::Commit => {
             let changes = daemon.state.end(owner)?;
             apply(daemon, changes.into_ops())
@@ -307,7 +267,7 @@ impl Desk {
         }
     }
 
-    /// Drops the changes of transactions whose time is over.
+    /// Drops the changes of transactions, and the pieces of values, whose time is over.
     fn expire(begun: &mut HashMap<u64, Begun>) {
         let now = Instant::now();
         for open in begun.values_mut().filter_map(|begun| begun.transaction.as_mut()) {
@@ -315,31 +275,51 @@ impl Desk {
                 open.changes = None;
             }
         }
+        // A value that never ends, a byte a second.
+        for own in begun.values_mut() {
+            if own.gathered_since.is_some_and(|since| now.duration_since(since) >= TRANSACTION_TIMEOUT) {
+                (own.gathered, own.gathered_since) = (Vec::new(), None);
+                let limit = TRANSACTION_TIMEOUT.as_secs();
+                own.spoiled = Some((Errno::ETIMEDOUT, format!("the value took longer than {limit} s")));
+            }
+        }
     }
 
-    fn holder(begun: &mut HashMap<u64, Begun>, owner: u64) -> Result<&mut Begun, Refusal> {
+    fn holder(
+        begun: &mut HashMap<u64, Begun>,
+        (owner, uid): (u64, Option<u32>),
+    ) -> Result<&mut Begun, Refusal> {
         Self::expire(begun);
         let holds = |begun: &Begun| {
             !begun.gathered.is_empty()
                 || begun.transaction.as_ref().is_some_and(|open| open.changes.is_some())
         };
-        let others = begun.iter().filter(|(id, begun)| **id != owner && holds(begun)).count();
-        if others >= HOLDERS_MAX {
-            return Err(Refusal(Errno::EAGAIN, format!("{HOLDERS_MAX} transactions are open; try again")));
+        let others =
+            || begun.iter().filter(|(id, begun)| **id != owner && begun.uid.is_some() && holds(begun));
+        let own = others().filter(|(_, begun)| begun.uid == uid).count();
+        if uid.is_some() && (others().count() >= HOLDERS_MAX || own >= HOLDERS_OF_ONE_MAX) {
+            let text =
+                format!("{HOLDERS_OF_ONE_MAX} of one user, or {HOLDERS_MAX} in all, are open; try again");
+            return Err(Refusal(Errno::EAGAIN, text));
         }
-        Ok(begun.entry(owner).or_default())
+        let own = begun.entry(owner).or_default();
+        own.uid = uid;
+        Ok(own)
     }
 
-    fn gather(&self, owner: u64, begins: bool, bytes: &[u8]) -> Result<(), Refusal> {
+    fn gather(&self, holder: (u64, Option<u32>), begins: bool, bytes: &[u8]) -> Result<(), Refusal> {
         let mut begun = self.begun();
+        let owner = holder.0;
         if begins && let Some(own) = begun.get_mut(&owner) {
-            (own.gathered, own.spoiled) = (Vec::new(), None);
+            (own.gathered, own.gathered_since, own.spoiled) = (Vec::new(), None, None);
         }
-        let gathered = match Self::holder(&mut begun, owner) {
+        let gathered = match Self::holder(&mut begun, holder) {
+            Ok(holder) if holder.spoiled.is_some() => return Ok(()),
             Ok(holder) if holder.gathered.len() + bytes.len() > VALUE_LEN_MAX => {
                 Err(Refusal(Errno::EFBIG, format!("a value is at most {VALUE_LEN_MAX} bytes long")))
             }
             Ok(holder) => {
+                holder.gathered_since.get_or_insert_with(Instant::now);
                 holder.gathered.extend_from_slice(bytes);
                 Ok(())
             }
@@ -354,7 +334,9 @@ impl Desk {
     /// The pieces of the value that is put now; those of another one are forgotten if it `begins` here.
     fn take_gathered(&self, owner: u64, begins: bool) -> Result<Vec<u8>, Refusal> {
         let mut begun = self.begun();
+        Self::expire(&mut begun);
         let Some(own) = begun.get_mut(&owner) else { return Ok(Vec::new()) };
+        own.gathered_since = None;
         let (gathered, spoiled) = (std::mem::take(&mut own.gathered), own.spoiled.take());
         match spoiled {
             _ if begins => Ok(Vec::new()),
@@ -363,9 +345,9 @@ impl Desk {
         }
     }
 
-    fn begin(&self, owner: u64) -> Result<(), Refusal> {
+    fn begin(&self, holder: (u64, Option<u32>)) -> Result<(), Refusal> {
         let mut begun = self.begun();
-        let holder = Self::holder(&mut begun, owner)?;
+        let holder = Self::holder(&mut begun, holder)?;
         if holder.transaction.as_ref().is_some_and(|open| open.changes.is_some()) {
             return Err(Refusal(Errno::EBUSY, "this connection has a transaction already".into()));
         }
@@ -433,14 +415,14 @@ mod tests {
     fn a_transaction_ends_with_its_owner_and_after_its_time() {
         let desk = Desk::default();
         assert_eq!(desk.end(1).err().map(|refusal| refusal.0), Some(Errno::ENOTCONN));
-        desk.begin(1).ok().unwrap();
-        assert_eq!(desk.begin(1).err().map(|refusal| refusal.0), Some(Errno::EBUSY));
+        desk.begin((1, Some(7))).ok().unwrap();
+        assert_eq!(desk.begin((1, Some(7))).err().map(|refusal| refusal.0), Some(Errno::EBUSY));
         assert!(desk.add(1, op("/state/a")).ok().unwrap().is_none());
         assert!(desk.add(2, op("/state/a")).ok().unwrap().is_some(), "another client's change is not in it");
         desk.leave(1);
         assert_eq!(desk.end(1).err().map(|refusal| refusal.0), Some(Errno::ENOTCONN));
 
-        desk.begin(1).ok().unwrap();
+        desk.begin((1, Some(7))).ok().unwrap();
         desk.begun().get_mut(&1).unwrap().transaction.as_mut().unwrap().until = Instant::now();
         assert_eq!(desk.add(1, op("/state/a")).err().map(|refusal| refusal.0), Some(Errno::ETIMEDOUT));
         assert_eq!(desk.end(1).err().map(|refusal| refusal.0), Some(Errno::ETIMEDOUT));
@@ -450,18 +432,44 @@ mod tests {
     #[test]
     fn what_clients_hold_in_memory_is_bounded() {
         let desk = Desk::default();
-        for owner in 0..HOLDERS_MAX as u64 {
-            desk.begin(owner).ok().unwrap();
+        for owner in 0..HOLDERS_OF_ONE_MAX as u64 {
+            desk.begin((owner, Some(7))).ok().unwrap();
         }
-        assert_eq!(desk.begin(99).err().map(|refusal| refusal.0), Some(Errno::EAGAIN));
-        assert_eq!(desk.gather(99, true, b"x").err().map(|refusal| refusal.0), Some(Errno::EAGAIN));
+        // Another user gets a turn, up to what all may have; a service always.
+        for owner in HOLDERS_OF_ONE_MAX as u64..HOLDERS_MAX as u64 {
+            desk.begin((owner, Some(8))).ok().unwrap();
+        }
+        assert_eq!(desk.begin((98, Some(8))).err().map(|refusal| refusal.0), Some(Errno::EAGAIN));
+        desk.begin((97, None)).ok().unwrap();
+        assert_eq!(desk.begin((99, Some(7))).err().map(|refusal| refusal.0), Some(Errno::EAGAIN));
+        assert_eq!(
+            desk.gather((99, Some(7)), true, b"x").err().map(|refusal| refusal.0),
+            Some(Errno::EAGAIN)
+        );
         desk.leave(0);
-        desk.gather(99, true, &vec![0; VALUE_LEN_MAX]).ok().unwrap();
-        assert_eq!(desk.gather(99, false, b"x").err().map(|refusal| refusal.0), Some(Errno::EFBIG));
+        desk.gather((99, Some(7)), true, &vec![0; VALUE_LEN_MAX]).ok().unwrap();
+        assert_eq!(
+            desk.gather((99, Some(7)), false, b"x").err().map(|refusal| refusal.0),
+            Some(Errno::EFBIG)
+        );
         let put = |begins| desk.take_gathered(99, begins).map_err(|refusal| refusal.0);
         assert_eq!(put(false), Err(Errno::EFBIG), "the last piece alone is not the value");
         assert_eq!(put(false), Ok(Vec::new()));
-        desk.gather(99, true, b"left").ok().unwrap();
+        desk.gather((99, Some(7)), true, b"left").ok().unwrap();
         assert_eq!(put(true), Ok(Vec::new()), "another value begins");
+    }
+
+    #[test]
+    fn a_value_that_comes_a_byte_a_second_ends_with_its_time() {
+        let desk = Desk::default();
+        desk.gather((1, Some(7)), true, b"a").ok().unwrap();
+        let back = |since: Instant| since.checked_sub(TRANSACTION_TIMEOUT).unwrap();
+        desk.begun().get_mut(&1).unwrap().gathered_since = Some(back(Instant::now()));
+        for owner in 2..=HOLDERS_OF_ONE_MAX as u64 + 1 {
+            desk.begin((owner, Some(7))).ok().unwrap();
+        }
+        assert!(desk.begun()[&1].gathered.is_empty(), "it holds up nobody");
+        assert_eq!(desk.take_gathered(1, false).err().map(|refusal| refusal.0), Some(Errno::ETIMEDOUT));
+        assert_eq!(desk.take_gathered(1, false).ok(), Some(Vec::new()), "told once, it is over");
     }
 }
