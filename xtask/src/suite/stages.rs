@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::Stage;
 use super::tally::{self, Tally};
@@ -27,6 +27,7 @@ pub fn all(long: bool) -> Vec<Stage> {
         ("licences, duplicates, origins", Box::new(|| passed(checks::licences()))),
         ("cargo test", Box::new(|| unit_tests(&[]))),
         ("power cuts", Box::new(power_cuts)),
+        ("memory orderings of the virtqueue", Box::new(orderings)),
         ("release build", Box::new(|| passed(build::release()))),
         ("hooks and exports", Box::new(|| passed(coverage::check()))),
         ("what the book shows", Box::new(book)),
@@ -40,6 +41,7 @@ pub fn all(long: bool) -> Vec<Stage> {
     if long {
         stages.push(("the report in a browser", Box::new(browser)));
         stages.push(("the Debian package", Box::new(package)));
+        stages.push(("the virtqueue under Miri", Box::new(miri)));
         stages.push(("slow tests", Box::new(|| unit_tests(&["--ignored"]))));
         stages.push(("tests/shell as an ordinary user", Box::new(|| shell_tests(&["-u"]))));
         stages.push(("tests/shell on the plain file system", Box::new(|| shell_tests(&["--native"]))));
@@ -114,6 +116,26 @@ fn book() -> Result<Tally> {
 fn power_cuts() -> Result<Tally> {
     let mut command = process::cargo(&["test", "--locked", "--release", "-p", "statefs-journal"]);
     command.args(["--features", "tiny,mutants", "--test", "powercut", "--", "--nocapture"]);
+    watched(&command, tally::of_cargo)
+}
+
+/// Loom's model of memory, with a folder of its own: the flag is one for all crates.
+fn orderings() -> Result<Tally> {
+    let mut command = process::cargo(&["test", "--locked", "-p", "vrift-virtio-backend", "--lib", "loom"]);
+    command.env("RUSTFLAGS", "--cfg loom").env("CARGO_TARGET_DIR", workspace::root().join("target/loom"));
+    watched(&command, tally::of_cargo)
+}
+
+/// What of the driver does not need hours there. Not the compiler that builds everything else.
+fn miri() -> Result<Tally> {
+    let mut probe = Command::new("cargo");
+    process::check(probe.args(["+nightly", "miri", "--version"]))
+        .context("needs `rustup toolchain install nightly --component miri,rust-src`")?;
+    let mut command = Command::new("cargo");
+    command.args(["+nightly", "miri", "test", "--locked", "-p", "vrift-virtio-backend", "--lib", "--"]);
+    command.args(["queue", "block", "pci", "address", "fake::tests_negotiation"]);
+    command.current_dir(workspace::root()).env("MIRIFLAGS", "-Zmiri-disable-isolation");
+    command.env("CARGO_TARGET_DIR", workspace::root().join("target/miri"));
     watched(&command, tally::of_cargo)
 }
 
