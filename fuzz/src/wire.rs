@@ -8,6 +8,7 @@ use vrift_manifest::{Content, Index, NewVnode, Params, ROOT, types};
 use vrift_protocol::admin::{AdminReply, AdminRequest};
 use vrift_protocol::state::{StateRequest, decode_page};
 use vrift_protocol::{FrameHeader, Hello, MAX_FRAME_LEN, VnodeReply, VnodeRequest};
+use vrift_protocol::{boot, identity, keystore, service, time};
 use zerocopy::FromBytes;
 
 /// A datagram as the daemon gets it.
@@ -20,6 +21,11 @@ pub fn frame_server(bytes: &[u8]) {
         let _ = StateRequest::parse(body);
         let _ = Hello::read_from_prefix(body);
         let _ = serde_json::from_slice::<AdminRequest>(body);
+        let json = service::parse(body).map_or(body, |(_, _, json)| json);
+        let _ = serde_json::from_slice::<identity::Request>(json);
+        let _ = serde_json::from_slice::<keystore::Request>(json);
+        let _ = serde_json::from_slice::<boot::Request>(json);
+        let _ = serde_json::from_slice::<time::Request>(json);
     }
 }
 
