@@ -36,6 +36,7 @@ pub fn all(long: bool) -> Vec<Stage> {
         ("tests/kills", Box::new(move || kills(long))),
         ("tests/real", Box::new(move || real_tests(long))),
         ("tests/suites", Box::new(move || foreign_suites(long))),
+        ("tests/qemu", Box::new(move || guest_tests(long))),
         ("demo", Box::new(|| passed(demo::run()))),
     ];
     if long {
@@ -164,6 +165,14 @@ fn kills(long: bool) -> Result<Tally> {
     let mut command = process::program(workspace::root().join("tests/kills/run"));
     command.args(long.then_some("--long")).env("VRIFT_BIN_DIR", workspace::release());
     watched(&command, tally::of_script)
+}
+
+/// vrift in a guest, with power cuts; more of them in the long form.
+fn guest_tests(long: bool) -> Result<Tally> {
+    packages::ensure_guest()?;
+    let mut command = process::program(workspace::root().join("tests/qemu/run"));
+    command.args(long.then_some("--long"));
+    watched_for(&command, if long { LONG_STAGE_LIMIT_S } else { STAGE_LIMIT_S }, tally::of_script)
 }
 
 /// Each fuzz target for so many seconds, from a seed.

@@ -73,7 +73,7 @@ impl Guest {
                 if wanted(&line) {
                     return Ok(line);
                 }
-                if line.starts_with(markers::FAIL) {
+                if line.starts_with(markers::FAIL) || line.contains(PANIC) {
                     bail!("{line} ({})", self.log.display());
                 }
             }

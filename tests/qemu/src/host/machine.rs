@@ -91,7 +91,9 @@ impl Machine {
         // The IOMMU needs the split chip, and translation of instructions works on every machine.
         command.args(["-M", "q35,accel=tcg,kernel-irqchip=split", "-cpu", "max"]);
         command.args(["-smp", &CPUS.to_string(), "-m", &MEMORY_MIB.to_string()]);
-        command.args(["-device", "intel-iommu,intremap=on,caching-mode=on,device-iotlb=on"]);
+        // Without remapping of interrupts, with which the kernel finds no timer now and then where instructions are
+        // translated and the machine is busy.
+        command.args(["-device", "intel-iommu,intremap=off,caching-mode=on,device-iotlb=on"]);
         command.arg("-kernel").arg(kernel).arg("-initrd").arg(initramfs);
         let mut append = String::from("console=ttyS0 quiet panic=-1 intel_iommu=on iommu=pt");
         append.push_str(&format!(" vrift.backend={}", self.backend.name()));
