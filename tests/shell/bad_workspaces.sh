@@ -63,7 +63,8 @@ in_use() {
     mkfifo "$T/go"
     (cd "$VIEW" && exec "$VRIFT" run -q -- sh -c "echo in >inside; read _ <'$T/go'") &
     run=$!
-    until here cat inside >/dev/null 2>&1; do sleep 0.05; done
+    tries=0
+    until here cat inside >/dev/null 2>&1 || [ $((tries += 1)) -gt 200 ]; do sleep 0.05; done
     refuses 1 'in use' 'a workspace in use is removed' here rm tree
     refuses 1 'in use' 'or rolled back' here rollback
     exits 0 'a take-in goes on beside it' here sync >"$T/out" 2>&1

@@ -37,6 +37,12 @@ phases() {
 
     exits 0 'a report' said report -o "$T/page.html"
     check 'has the last run' grep -q 'Run 3 in tree' "$T/page.html"
+    mkfifo "$T/pipe"
+    cat "$T/pipe" >"$T/piped.html" &
+    exits 0 'a report into a pipe' timeout 20 env -C "$VIEW" "$VRIFT" report -o "$T/pipe" >"$T/out" 2>&1
+    check 'which stays a pipe' [ -p "$T/pipe" ]
+    [ -p "$T/pipe" ] && wait $!
+    check 'and brings the page' grep -q '</html>' "$T/piped.html"
     exits 2 'a report where nothing can be written' said report -o "$T/no/page.html"
     is "$(wc -l <"$T/err")" 1 'is refused in a line'
     exits 1 'a report of a run that is not there' said report --run 99 -o "$T/none.html"

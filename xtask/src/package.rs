@@ -19,7 +19,7 @@ pub fn run() -> Result<()> {
     install::described(&workspace::release().join("vrift"), &folder.join("share"))?;
     let deb = folder.join("vrift.deb");
     let mut command = deb_program()?;
-    command.args(["--no-build", "--compress-type", "gz", "-p", "vrift-cli", "--output"]).arg(&deb);
+    command.args(["--no-build", "--fast", "-p", "vrift-cli", "--output"]).arg(&deb);
     process::check(command.current_dir(workspace::root()))?;
     std::fs::metadata(&deb).with_context(|| format!("{} was not made", deb.display()))?;
     println!("{}", deb.display());
@@ -38,7 +38,7 @@ fn deb_program() -> Result<Command> {
     if !current.is_ok_and(|text| text.trim().ends_with(CARGO_DEB)) {
         println!("  cargo-deb is not there yet; this takes some minutes, once");
         let mut install =
-            process::cargo(&["install", "--quiet", "--debug", "--locked", "--version", CARGO_DEB, "--root"]);
+            process::cargo(&["install", "--quiet", "--locked", "--version", CARGO_DEB, "--root"]);
         process::check(install.arg(&tools).arg("cargo-deb"))?;
     }
     Ok(process::program(program))

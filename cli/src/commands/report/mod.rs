@@ -11,7 +11,8 @@ use crate::session::Session;
 use crate::text::escape_path;
 use clap::Args;
 use std::fs;
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
 /// Runs that the page has.
 const RUNS_SHOWN: u64 = 200;
@@ -44,17 +45,25 @@ impl Report {
         if self.output.as_os_str() == "-" {
             out.text(&html)?;
         } else {
-            // Beside, then renamed: nobody sees half a page.
-            let mut beside = self.output.clone().into_os_string();
-            beside.push(".new");
-            let failed = |source| CliError::path(&self.output, source);
-            fs::write(&beside, &html).and_then(|()| fs::rename(&beside, &self.output)).map_err(|error| {
-                let _ = fs::remove_file(&beside);
-                failed(error)
-            })?;
+            write(&self.output, &html).map_err(|source| CliError::path(&self.output, source))?;
             out.line(&escape_path(&self.output))?;
         }
         out.finish()?;
         Ok(0)
     }
+}
+
+/// Beside, then renamed: nobody sees half a page. Into what is no file (a pipe, a device) it is written as it is: a name of
+/// that kind must not become a file.
+fn write(path: &Path, html: &str) -> std::io::Result<()> {
+    if fs::metadata(path).is_ok_and(|stat| !stat.is_file()) {
+        return fs::OpenOptions::new().write(true).open(path)?.write_all(html.as_bytes());
+    }
+    let mut beside = path.as_os_str().to_os_string();
+    beside.push(".new");
+    let written = fs::write(&beside, html).and_then(|()| fs::rename(&beside, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    written
 }
