@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use super::buffers::Pool;
@@ -30,7 +30,8 @@ pub(super) struct Core {
     /// Why the device is used no more.
     dead: OnceLock<String>,
     next_channel: AtomicUsize,
-    transport: Box<dyn Transport>,
+    /// None once the kernel has it back.
+    transport: RwLock<Option<Box<dyn Transport>>>,
 }
 
 pub(super) struct Parts {
@@ -62,8 +63,18 @@ impl Core {
             buffers: Arc::new(Pool::of_buffers()),
             dead: OnceLock::new(),
             next_channel: AtomicUsize::new(0),
-            transport,
+            transport: RwLock::new(Some(transport)),
         }
+    }
+
+    /// Asks the device something; one that was given back is gone.
+    fn ask<T>(&self, question: impl FnOnce(&dyn Transport) -> T, gone: T) -> T {
+        let transport = self.transport.read().unwrap_or_else(PoisonError::into_inner);
+        transport.as_deref().map_or(gone, question)
+    }
+
+    fn status(&self) -> u8 {
+        self.ask(|transport| transport.status(), status::GONE)
     }
 
     /// Threads keep to a channel, so that those of one do not wait for those of another.
@@ -122,7 +133,7 @@ impl Core {
 
     pub(super) fn submit(&self, channel: &Channel, ios: &[Io], tokens: &mut Vec<Token>) {
         if channel.submit(ios, tokens, self.timeout, &|| self.is_dead()) {
-            self.transport.notify(channel.index());
+            self.ask(|transport| transport.notify(channel.index()), ());
         }
     }
 
@@ -147,7 +158,7 @@ impl Core {
     }
 
     fn fail_late(&self) {
-        match self.transport.status() {
+        match self.status() {
             status::GONE => self.fail("it is gone"),
             now if now & (status::NEEDS_RESET | status::FAILED) != 0 => {
                 self.fail(&format!("it has given up (status {now:#x})"));
@@ -171,15 +182,22 @@ impl Core {
         self.channels.iter().for_each(Channel::end_all);
     }
 
+    /// Fails, and lets go of the device: the kernel waits for that before it unplugs or unbinds it.
+    pub(super) fn give_back(&self) {
+        self.fail("the kernel takes it away");
+        let transport = self.transport.write().unwrap_or_else(PoisonError::into_inner).take();
+        drop(transport);
+    }
+
     /// Whoever sleeps until the device rings looks at the clock.
     pub(super) fn look_around(&self) {
         self.channels.iter().for_each(Channel::wake_listener);
     }
 
     fn reset(&self) -> bool {
-        self.transport.set_status(0);
+        self.ask(|transport| transport.set_status(0), ());
         let until = Instant::now() + RESET_LIMIT;
-        while ![0, status::GONE].contains(&self.transport.status()) {
+        while ![0, status::GONE].contains(&self.status()) {
             if Instant::now() > until {
                 return false;
             }

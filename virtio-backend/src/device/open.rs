@@ -78,7 +78,7 @@ impl Listener {
                 let is_wanted_back = request.rings_within(TICK);
                 let Some(core) = Weak::upgrade(&core) else { return };
                 if is_wanted_back {
-                    return core.fail("the kernel takes it away");
+                    return core.give_back();
                 }
                 core.look_around();
             }

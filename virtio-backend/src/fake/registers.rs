@@ -1,6 +1,6 @@
 //! The registers: what the driver reads and writes while it sets the device up.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::device::{Device, Manners};
@@ -15,6 +15,8 @@ pub(crate) struct Registers {
     pub(crate) device: Arc<Device>,
     bells: Vec<Arc<FakeBell>>,
     accepted: Mutex<u64>,
+    /// The driver has let go of it.
+    pub(crate) released: AtomicBool,
 }
 
 /// The driver's hold on it.
@@ -28,6 +30,7 @@ impl Registers {
             device: Arc::new(Device::new(build, manners, arena)),
             bells,
             accepted: Mutex::new(0),
+            released: AtomicBool::new(false),
         }
     }
 
@@ -43,6 +46,12 @@ impl Registers {
 
     pub(crate) fn status_now(&self) -> u8 {
         self.status.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.0.released.store(true, Ordering::Relaxed);
     }
 }
 

@@ -1,5 +1,6 @@
 //! A device that drops, lies or goes away: EIO for everybody, at once, and nothing that was not answered counts.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -101,6 +102,8 @@ fn all_who_wait_are_told_when_the_device_goes_away() {
             }
         });
         assert_eq!(registers.status_now(), status::GONE);
+        // The kernel waits for that; a machine that is shut down waits for the kernel.
+        assert!(registers.released.load(Ordering::Relaxed));
         assert_useless(&opened);
     }
 }

@@ -36,8 +36,8 @@ impl Drop for Owner {
             let mut unmap =
                 abi::DmaUnmap { iova: BUS_START, len: self.len as u64, ..abi::DmaUnmap::default() };
             if let Err(error) = abi::exchange(self.container.fd(), abi::IOMMU_UNMAP_DMA, &mut unmap) {
-                // The device may still write there: the memory must belong to nobody else.
-                tracing::error!(%error, "virtio: memory cannot be taken from the device; it is kept");
+                // The device may still write there, unless the kernel has it back: the memory must belong to nobody else.
+                tracing::debug!(%error, "virtio: memory is not taken from the device; it is kept");
                 return;
             }
         }
