@@ -19,6 +19,7 @@ works() {
     is "$("$VRIFT" state get "/state/clock/$2")" "$2" "$1: get"
     exits 0 "$1: several, at once" quiet "$VRIFT" state del --sync "/state/clock/$2"
     exits 2 "$1: what is denied" quiet "$VRIFT" state put /state/keystore/x y
+    is "$("$VRIFT" audit | grep -c 'write of /state/keystore/x: denied')" "$3" "$1: which is written down"
     exits 0 "$1: the audit log is whole" quiet "$VRIFT" audit verify
     exits 0 "$1: a run" quiet "$VRIFT" -q run -- sh -c "echo $2 >file; sleep 0.01"
     is "$("$VRIFT" cat -w tree file)" "$2" "$1: what it made is there"
