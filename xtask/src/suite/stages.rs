@@ -172,7 +172,8 @@ fn guest_tests(long: bool) -> Result<Tally> {
     packages::ensure_guest()?;
     let mut command = process::program(workspace::root().join("tests/qemu/run"));
     command.args(long.then_some("--long"));
-    watched_for(&command, if long { LONG_STAGE_LIMIT_S } else { STAGE_LIMIT_S }, tally::of_script)
+    // Each guest has limits of its own.
+    watched_for(&command, if long { LONG_STAGE_LIMIT_S } else { 2 * STAGE_LIMIT_S }, tally::of_script)
 }
 
 /// Each fuzz target for so many seconds, from a seed.

@@ -33,9 +33,6 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     ensure!(code != 0, "a sync was acknowledged without a device");
     ensure!(start.elapsed() < ALL_FAIL_LIMIT, "the errors took {:?}", start.elapsed());
     vrift::show_log();
-    // Whatever it says: the kernel takes the device away when nobody uses it any more.
-    let (code, text) = vrift::exits(&["daemon", "stop"])?;
-    say::line(&format!("unplug: daemon stop: {code}: {}", text.trim()));
     say::line(markers::UNPLUGGED);
     Ok(())
 }

@@ -11,9 +11,9 @@ use anyhow::{Context, Result, bail, ensure};
 use vrift_guest::markers;
 
 use crate::drive::Source;
-use crate::guest::Guest;
+use crate::guest::{Guest, fresh_socket};
 use crate::machine::{Backend, Cache};
-use crate::nbd::{self, Server};
+use crate::nbd::Server;
 use crate::random::Random;
 use crate::suite::Bench;
 use crate::volatile::{Lost, Volatile};
@@ -79,7 +79,7 @@ impl Acknowledged {
     }
 }
 
-pub fn all(bench: &mut Bench) -> Result<()> {
+pub fn all(bench: &Bench) -> Result<()> {
     let cuts = if bench.options.long { LONG_CUTS } else { SHORT_CUTS };
     let mut random = Random::new(bench.options.seed);
     let drive = bench.drive("cuts")?;
@@ -172,7 +172,7 @@ impl Cut {
         machine.drive = match self.layer {
             Layer::CacheNone => Source::File { path: drive.to_path_buf(), cache: Cache::None },
             Layer::Forgetful => {
-                let socket = nbd::socket_in(&bench.folder);
+                let socket = fresh_socket(&bench.folder);
                 server = Some(Server::start(socket.clone(), Volatile::open(drive, Arc::clone(&lies))?)?);
                 Source::Nbd { socket }
             }

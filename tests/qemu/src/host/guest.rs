@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,12 @@ pub const SELFTEST_LIMIT: Duration = Duration::from_secs(900);
 /// The kernel starts anew after it.
 const PANIC: &str = "Kernel panic";
 
+/// A name for a socket that nobody else has; short, as names of sockets must be.
+pub fn fresh_socket(folder: &Path) -> PathBuf {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    folder.join(format!("s{}", NUMBER.fetch_add(1, Ordering::Relaxed)))
+}
+
 pub struct Guest {
     qemu: Child,
     console: Receiver<String>,
@@ -31,8 +38,7 @@ pub struct Guest {
 impl Guest {
     /// Starts qemu; the console goes to `NAME.log` in `folder`, and to standard output if it is to be shown.
     pub fn start(machine: &Machine, folder: &Path, name: &str, show: bool) -> Result<Guest> {
-        let monitor = folder.join("monitor");
-        let _ = std::fs::remove_file(&monitor);
+        let monitor = fresh_socket(folder);
         let log = folder.join(format!("{name}.log"));
         let mut file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let errors = file.try_clone()?;

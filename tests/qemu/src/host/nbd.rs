@@ -3,7 +3,7 @@
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, anyhow};
@@ -179,9 +179,4 @@ fn u64_of(stream: &mut UnixStream) -> io::Result<u64> {
     let mut bytes = [0; 8];
     stream.read_exact(&mut bytes)?;
     Ok(u64::from_be_bytes(bytes))
-}
-
-/// Its name is short: so must be those of sockets.
-pub fn socket_in(folder: &Path) -> PathBuf {
-    folder.join("nbd")
 }

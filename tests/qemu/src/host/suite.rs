@@ -1,6 +1,7 @@
-//! The tests, one after the other.
+//! The tests, two at a time.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
@@ -29,35 +30,29 @@ pub struct Bench {
     pub report: Report,
 }
 
+type Job = Box<dyn FnOnce(&Bench) + Send>;
+
+/// A guest keeps one processor busy.
+const AT_A_TIME: usize = 2;
+
 /// True: all passed.
 pub fn run(options: Options) -> Result<bool> {
     let folder = tempfile::Builder::new().prefix("vqemu.").tempdir()?;
     println!("# seed {}", options.seed);
     let keep = options.keep;
-    let mut bench = Bench { options, folder: folder.path().to_path_buf(), report: Report::default() };
-    for backend in Backend::BOTH {
-        let name = format!(
-            "{}: all markers, over restarts of the daemon and a reset of the machine",
-            backend.name()
-        );
-        bench.test(&name, |bench, name| rounds(bench, name, backend));
-    }
-    for backend in Backend::BOTH {
-        let name = format!("{}: sectors of 4096 bytes", backend.name());
-        bench.test(&name, |bench, name| devices::long_sectors(bench, name, backend));
-    }
-    bench.test("devices that cannot be used are refused", devices::refusals);
-    for backend in Backend::BOTH {
-        let name = format!("{}: the device is unplugged while the guest writes", backend.name());
-        bench.test(&name, |bench, name| devices::unplugged(bench, name, backend));
-    }
-    bench.test("a store goes from this machine to both drivers and back", moves::round_trip);
-    bench.test("a drive that lies about flushes is noticed", cuts::planted);
-    if bench.wanted("power cut")
-        && let Err(error) = cuts::all(&mut bench)
-    {
-        println!("# {error:#}");
-    }
+    let bench = Bench { options, folder: folder.path().to_path_buf(), report: Report::default() };
+    let jobs = Mutex::new(jobs());
+    std::thread::scope(|scope| {
+        for _ in 0..AT_A_TIME {
+            scope.spawn(|| {
+                loop {
+                    let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).pop();
+                    let Some(job) = job else { return };
+                    job(&bench);
+                }
+            });
+        }
+    });
     let passed = bench.report.finish();
     if keep || !passed {
         println!("# kept: {}", folder.keep().display());
@@ -65,17 +60,50 @@ pub fn run(options: Options) -> Result<bool> {
     Ok(passed)
 }
 
+/// Each starts guests of its own; the last one is begun first.
+fn jobs() -> Vec<Job> {
+    let mut jobs: Vec<Job> = Vec::new();
+    let one = |name: &str, test: fn(&Bench, &str) -> Result<()>| -> Job {
+        let name = name.to_string();
+        Box::new(move |bench| {
+            bench.test(&name, test);
+        })
+    };
+    jobs.push(one("a store goes from this machine to both drivers and back", moves::round_trip));
+    jobs.push(one("devices that cannot be used are refused", devices::refusals));
+    jobs.push(one("a drive that lies about flushes is noticed", cuts::planted));
+    for backend in Backend::BOTH {
+        let mut with = |what: &str, test: fn(&Bench, &str, Backend) -> Result<()>| {
+            let name = format!("{}: {what}", backend.name());
+            jobs.push(Box::new(move |bench: &Bench| {
+                bench.test(&name, |bench, name| test(bench, name, backend));
+            }));
+        };
+        with("sectors of 4096 bytes", devices::long_sectors);
+        with("the device is unplugged while the guest writes", devices::unplugged);
+        with("all markers, over restarts of the daemon and a reset of the machine", rounds);
+    }
+    jobs.push(Box::new(|bench| {
+        if bench.wanted("power cut")
+            && let Err(error) = cuts::all(bench)
+        {
+            println!("# {error:#}");
+        }
+    }));
+    jobs
+}
+
 impl Bench {
     /// Runs one, unless another was asked for.
     /// False: it failed.
-    pub fn test(&mut self, name: &str, test: impl FnOnce(&Bench, &str) -> Result<()>) -> bool {
+    pub fn test(&self, name: &str, test: impl FnOnce(&Bench, &str) -> Result<()>) -> bool {
         if !self.wanted(name) {
             return true;
         }
         let short: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
         let start = Instant::now();
         let result = test(self, &short);
-        println!("# {:.0} s", start.elapsed().as_secs_f64());
+        println!("# {:.0} s: {name}", start.elapsed().as_secs_f64());
         self.report.result(name, result)
     }
 
