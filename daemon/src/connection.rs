@@ -25,6 +25,11 @@ static KEPT_BYTES: AtomicUsize = AtomicUsize::new(0);
 /// How long a worker waits for a client that does not read its rows.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Threads that wait for such clients at a time: half of those that answer requests of the command line. Beyond that the next
+/// one is dropped at once.
+const WAITING_MAX: usize = 8;
+static WAITING: AtomicUsize = AtomicUsize::new(0);
+
 /// What the first frame of a connection said.
 #[derive(Clone, Copy, Debug)]
 pub struct Greeting {
@@ -215,10 +220,21 @@ impl Connection {
     /// Waits until the client has taken most of what it was sent.
     fn wait_for_reader(&self) -> Result<(), Gone> {
         let queue = self.queue();
+        if queue.len() <= QUEUE_MAX / 2 || self.closed.load(Ordering::Relaxed) {
+            return if self.closed.load(Ordering::Relaxed) { Err(Gone) } else { Ok(()) };
+        }
+        if WAITING.fetch_add(1, Ordering::Relaxed) >= WAITING_MAX {
+            WAITING.fetch_sub(1, Ordering::Relaxed);
+            tracing::warn!(connection = self.id, "dropped: too many clients do not read their replies");
+            drop(queue);
+            self.close();
+            return Err(Gone);
+        }
         let waited = self.drained.wait_timeout_while(queue, READ_TIMEOUT, |queue| {
             queue.len() > QUEUE_MAX / 2 && !self.closed.load(Ordering::Relaxed)
         });
         let (queue, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+        WAITING.fetch_sub(1, Ordering::Relaxed);
         drop(queue);
         if timeout.timed_out() {
             self.close();

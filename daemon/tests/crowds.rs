@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{MsgFlags, send};
 use std::os::fd::AsRawFd;
+use vrift_protocol::admin::AdminRequest;
 use vrift_protocol::client::Client;
 use vrift_protocol::state::{PIECE_LEN, State, StateRequest, VALUE_LEN_MAX, Verb};
 use vrift_protocol::{FrameHeader, HEADER_LEN, Hello, MAX_FRAME_LEN, Op};
@@ -119,6 +120,40 @@ fn clients_that_read_no_values_hold_no_thread_of_those_who_do() {
             len += body.len();
         }
     }
+}
+
+#[test]
+fn clients_that_read_no_listings_hold_half_of_the_threads_at_most() {
+    let world = World::started();
+    let name = "n".repeat(240);
+    for number in 0..6000 {
+        std::fs::write(world.project().join(format!("{name}{number}")), "").unwrap();
+    }
+    world.ingest();
+    let list = AdminRequest::List {
+        target: world.target(),
+        snapshot: None,
+        path: (&b""[..]).into(),
+        recursive: true,
+    };
+    let body = serde_json::to_vec(&list).unwrap();
+    let frame = [FrameHeader::request(Op::Admin, 1, body.len()).as_bytes(), &body].concat();
+    // More of them than the daemon has threads.
+    let deaf: Vec<Raw> = (0..32)
+        .map(|_| {
+            let raw = Raw::connect(&world.socket(), 0, 0);
+            raw.send(&frame);
+            raw
+        })
+        .collect();
+    // This client waits for ten seconds.
+    let mut raw = Raw::connect(&world.socket(), 0, 0);
+    for id in 0..50 {
+        raw.send(&state_frame(id, &StateRequest::new(Verb::Get, b"/state/none")));
+        assert_eq!(raw.receive().expect("an answer").0.status.get(), Errno::ENOENT as u32);
+    }
+    drop(deaf);
+    assert_eq!(world.list().len(), 6000);
 }
 
 #[test]

@@ -261,3 +261,23 @@ impl Slot {
         self.not_before = Some(Instant::now() + pause);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_that_keeps_dying_is_started_after_ever_longer_pauses_up_to_a_bound() {
+        let mut slot = Slot::default();
+        let mut last = Duration::ZERO;
+        for death in 0..20 {
+            let before = Instant::now();
+            slot.died();
+            let pause = slot.not_before.unwrap().saturating_duration_since(before);
+            assert!(pause >= PAUSE_MIN && pause <= PAUSE_MAX + Duration::from_secs(1), "{death}: {pause:?}");
+            assert!(death > 8 || pause >= last * 3 / 2, "{death}: {pause:?} after {last:?}");
+            last = pause;
+        }
+        assert!(last >= PAUSE_MAX);
+    }
+}
