@@ -43,6 +43,7 @@ const NEEDED: &[(&str, &str)] = &[
     // tests/suites
     ("fio", "fio"),
     ("dbench", "dbench"),
+    ("patchelf", "patchelf"),
     ("python3.11", "python3.11"),
     ("go", "golang-go"),
 ];
