@@ -51,6 +51,7 @@ const NEEDED: &[(&str, &str)] = &[
 /// A file that must be there, and the package that brings it: another Python may come first on the path.
 const NEEDED_FILES: &[(&str, &str)] = &[
     ("/usr/bin/python3", "python3"),
+    ("/usr/share/i18n/locales/tr_TR", "locales"),
     ("/usr/bin/python3-config", "python3-dev"),
     ("/usr/lib/python3/dist-packages/setuptools", "python3-setuptools"),
     ("/usr/lib/python3/dist-packages/wheel", "python3-wheel"),
