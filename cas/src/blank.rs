@@ -2,10 +2,11 @@
 //! freed within the last minutes (`recently_deleted` in fs/ext4/ialloc.c), so a build that removes and makes
 //! thousands of files had better keep them.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, FileTimes, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::PathBuf;
+use std::time::{Duration, UNIX_EPOCH};
 
 use crate::error::CasError;
 use crate::home::Cas;
@@ -17,6 +18,9 @@ pub const BLANK_MODE: u32 = 0o644;
 /// In the mode of a staging file that was something else before (a sealed or an unnamed file): somebody may have it open
 /// without reading or writing (O_PATH), which no lease tells of.
 pub const MAY_BE_HELD: u32 = 0o1000;
+
+/// Times of the last read and write of a blank file that is kept, since 1970: a daemon that starts anew knows it by them.
+const MARK: Duration = Duration::new(1, 987_654_321);
 
 /// An empty file that nobody has open. Whoever opens it waits as long as this lives.
 pub struct Blank {
@@ -55,15 +59,30 @@ impl Cas {
         }
         Ok(Some(Blank { file, path }))
     }
+
+    /// Whether a staging file is blank and was kept, by this daemon or one before it.
+    pub fn is_blank(&self, ws: u32, vnode: u64) -> bool {
+        fs::symlink_metadata(self.staging_path(ws, vnode)).is_ok_and(|stat| {
+            let mark = Ok(UNIX_EPOCH + MARK);
+            stat.len() == 0
+                && stat.mode() & 0o7777 == BLANK_MODE
+                && stat.modified().map_err(drop) == mark
+                && stat.accessed().map_err(drop) == mark
+        })
+    }
 }
 
 impl Blank {
-    /// Makes it the staging file of another vnode, which has none. It has the times of a change just now.
+    /// Keeps it as the staging file of another vnode, which is not there yet. Its times are to be set when it is.
     ///
     /// # Errors
     /// `Io`.
     pub fn name(self, cas: &Cas, ws: u32, vnode: u64) -> Result<(), CasError> {
         let to = cas.staging_path(ws, vnode);
+        let mark = UNIX_EPOCH + MARK;
+        self.file
+            .set_times(FileTimes::new().set_accessed(mark).set_modified(mark))
+            .map_err(CasError::io("utimensat", &self.path))?;
         fs::rename(&self.path, &to).map_err(CasError::io("rename", &to))
     }
 }

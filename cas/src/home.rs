@@ -1,7 +1,7 @@
 //! The folders under `$VRIFT_HOME` and the handle to them.
 
 use std::collections::HashMap;
-use std::fs::{self, DirBuilder, Permissions};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -38,6 +38,9 @@ impl Cas {
             fs::set_permissions(&folder, Permissions::from_mode(0o700))
                 .map_err(CasError::io("chmod", &folder))?;
         }
+        // Away from what others remove beside it: see `blank`.
+        let _where_it_means_nothing =
+            File::open(home.join("staging")).and_then(|it| sys::spread_folders_in(&it));
         let tmp = home.join("tmp");
         empty_folder(&tmp)?;
         sys::ignore_lease_signal().map_err(CasError::io("setting of SIGIO", home))?;

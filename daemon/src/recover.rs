@@ -114,6 +114,8 @@ fn take_over_staging(folders: &Folders, store: &Store, cas: &Cas, workspace: &mu
                 amend(store, workspace, &change)?;
                 found.insert(number);
             }
+            // Kept for a vnode to come: [`crate::spare`] takes it over.
+            None if number < TEMPORARY_STAGING && cas.is_blank(workspace.id, number) => {}
             _ => {
                 tracing::info!(workspace = workspace.id, number, "staging file of nobody removed");
                 let _ = fs::remove_file(folders.staging(workspace.id, number));

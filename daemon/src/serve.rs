@@ -110,7 +110,7 @@ fn start(args: &Args, home: &Path, ready: &Ready) -> Result<(Arc<Daemon>, Server
     let (listener, is_given) = listener(&daemon.folders.in_runtime(names::SOCKET_FILE))?;
     let server = Server::new(Arc::clone(&daemon), listener, &stop_signals)?;
     start_threads(&daemon)?;
-    daemon.hold_what_is_staged();
+    daemon.take_over_spares();
     let workspaces = daemon.spaces().workspaces.len();
     tracing::info!(pid = std::process::id(), home = %daemon.folders.home.display(), workspaces, "serving");
     Ok((daemon, server, Held { is_given, _lock: lock }))

@@ -5,6 +5,7 @@
 use crate::burst::{self, Burst};
 use crate::clock::timespec;
 use crate::daemon::Daemon;
+use crate::namespace::Workspace;
 use nix::fcntl::AT_FDCWD;
 use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::statvfs::statvfs;
@@ -189,10 +190,39 @@ impl Spares {
 }
 
 impl Daemon {
-    /// At the start: nobody knows how clients opened the staged files before.
-    pub fn hold_what_is_staged(&self) {
-        for workspace in self.spaces().workspaces.values() {
+    /// At the start: nobody knows how clients opened the staged files before; blank files wait for the numbers that come next.
+    pub fn take_over_spares(&self) {
+        let spaces = self.spaces();
+        for workspace in spaces.workspaces.values() {
             workspace.staged.keys().for_each(|vnode| self.spares.hold(workspace.id, VnodeNo(*vnode)));
+            self.take_over_blanks(workspace);
+        }
+    }
+
+    fn take_over_blanks(&self, workspace: &Workspace) {
+        let is_nobodys = |number: &u64| workspace.index.attr(VnodeNo(*number)).is_none();
+        let blank = self.cas.list_staging(workspace.id).unwrap_or_default().into_iter().filter(is_nobodys);
+        let mut blank: HashSet<u64> =
+            blank.filter(|number| self.cas.is_blank(workspace.id, *number)).collect();
+        let mut numbers = Vec::new();
+        workspace.index.upcoming(&mut |number| {
+            numbers.push(number.0);
+            numbers.len() < blank.len()
+        });
+        numbers.truncate(blank.len());
+        let mut ready = lock(&self.spares.ready);
+        numbers.retain(|number| {
+            let is_there = blank.remove(number);
+            if is_there {
+                ready.insert((workspace.id, *number));
+            }
+            !is_there
+        });
+        for (from, to) in blank.into_iter().zip(numbers) {
+            let path = |number| self.folders.staging(workspace.id, number);
+            if fs::rename(path(from), path(to)).is_ok() {
+                ready.insert((workspace.id, to));
+            }
         }
     }
 }

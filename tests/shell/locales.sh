@@ -17,7 +17,7 @@ show() {
     for locale in $LOCALES; do
         export LC_ALL="$locale"
         echo "# $locale"
-        (cd names && ls && ls -q ? && find . -name '[a-z]' && bash -c 'for name in *; do printf "%s\n" "$name"; done' &&
+        (cd names && ls && ls -q ? && find . -name '[a-z]' | sort && bash -c 'for name in *; do printf "%s\n" "$name"; done' &&
             bash -c 'shopt -s nocaseglob; printf "%s\n" I*' && stat -c %n ./* && find . -type f | sort &&
             python3 -c 'import glob, os; print(len(os.listdir("."))); print(len(glob.glob("?")))') 2>&1 | od -An -c
         mkdir -p "made-$locale" && (cd "made-$locale" && touch "$(printf '\303\244')" "$(printf '\344')" && ls | od -An -c)
