@@ -71,7 +71,7 @@ what_is_there_is_left_alone() {
     loop 64M 4096
     refused 3 "--store $device --init makes one" 'a blank device is not formatted unasked' other --foreground --store "$device"
     refused 3 'there is no device' 'no device' vriftd --store /dev/no-such-device --init
-    refused 3 'there is no device' 'no device, by the daemon' other --foreground --store /dev/no-such-device
+    refused 3 'there is no store device' 'no device, by the daemon' other --foreground --store /dev/no-such-device
 }
 
 # The store of the test goes from its file to devices and back.
