@@ -3,6 +3,7 @@
 use crate::connection::{Connection, Gone};
 use crate::daemon::Daemon;
 use crate::ingest::show;
+use crate::policy::Right;
 use crate::snapshots::inside;
 use nix::errno::Errno;
 use std::os::fd::OwnedFd;
@@ -129,10 +130,15 @@ pub fn serve(daemon: &Arc<Daemon>, connection: &Arc<Connection>, header: FrameHe
     daemon.clerks.submit(Box::new(move || {
         let teller = Teller { connection: &client, header };
         let is_stop = matches!(request, AdminRequest::Stop);
+        let act = act(&request);
         let (reply, fd) = match answer(&this, &request, &teller) {
             Ok(answer) => answer,
             Err(Refusal { failure, what, hint }) => (AdminReply::Error { failure, what, hint }, None),
         };
+        if let Some(act) = act {
+            let outcome = if matches!(reply, AdminReply::Error { .. }) { "refused" } else { "done" };
+            this.note(&client.who, Right::Admin, act.as_bytes(), outcome);
+        }
         let stops = is_stop && matches!(reply, AdminReply::Done);
         // Before the reply: the client may send the next request the moment it has read this one's answer.
         client.busy.store(false, Ordering::Release);
@@ -141,6 +147,25 @@ pub fn serve(daemon: &Arc<Daemon>, connection: &Arc<Connection>, header: FrameHe
             this.stop_now();
         }
     }));
+}
+
+/// What takes something away, in the command line's words: the audit log has it.
+fn act(request: &AdminRequest) -> Option<String> {
+    let of = |command: &str, target: &Target, snapshot: &Option<String>| {
+        let workspace = match target {
+            Target::Name(name) => name.clone(),
+            Target::Holding(dir) => String::from_utf8_lossy(&dir.0).into_owned(),
+        };
+        let at = snapshot.as_ref().map_or(String::new(), |snapshot| format!("@{snapshot}"));
+        format!("{command} {workspace}{at}")
+    };
+    match request {
+        AdminRequest::Remove { target, snapshot } => Some(of("rm", target, snapshot)),
+        AdminRequest::Rollback { target, snapshot } => Some(of("rollback", target, snapshot)),
+        AdminRequest::Collect { .. } => Some("gc".into()),
+        AdminRequest::Check { heals: true, .. } => Some("scrub".into()),
+        _ => None,
+    }
 }
 
 /// Nobody is there to be told.

@@ -123,24 +123,29 @@ fn take_over_staging(folders: &Folders, store: &Store, cas: &Cas, workspace: &mu
         }
     }
     let missing: Vec<_> = workspace.staged.iter().filter(|(vnode, _)| !found.contains(vnode)).collect();
-    let missing: Vec<_> = missing.into_iter().map(|(vnode, before)| (*vnode, *before)).collect();
+    let missing: Vec<_> = missing.into_iter().map(|(vnode, before)| (VnodeNo(*vnode), *before)).collect();
+    let mut lost = HashSet::new();
     for (vnode, before) in missing {
-        let kept = before.filter(|hash| is_kept(store, cas, hash));
-        let hash = match kept {
-            Some(hash) => hash,
-            None => cas.ingest_bytes(b"")?.hash.0,
+        let path = workspace.index.path_of(vnode).unwrap_or_default();
+        let path = String::from_utf8_lossy(&path).into_owned();
+        let Some(attr) = workspace.index.attr(vnode) else { continue };
+        let Some(hash) = before.filter(|hash| is_kept(store, cas, hash)) else {
+            tracing::error!(
+                workspace = workspace.id,
+                path,
+                "never sealed, and its staging file is missing: it is removed"
+            );
+            lost.insert(vnode.0);
+            continue;
         };
-        let path = workspace.index.path_of(VnodeNo(vnode)).unwrap_or_default();
         tracing::error!(
             workspace = workspace.id,
-            path = %String::from_utf8_lossy(&path),
-            restored = kept.is_some(),
+            path,
             "staging file is missing: what was written since its last sealing is lost"
         );
-        let Some(attr) = workspace.index.attr(VnodeNo(vnode)) else { continue };
         let size = store.blob_len(&BlobHash(hash)).unwrap_or(0);
         let change = Change::SetContent {
-            vnode: VnodeNo(vnode),
+            vnode,
             content: Content::Sealed(hash),
             size,
             blocks: size.div_ceil(512),
@@ -148,6 +153,27 @@ fn take_over_staging(folders: &Folders, store: &Store, cas: &Cas, workspace: &mu
             ctime_ns: attr.ctime_ns,
         };
         amend(store, workspace, &change)?;
+    }
+    remove_lost(store, workspace, &lost)
+}
+
+/// Removes all names of files whose bytes are gone. An empty file in their place would be newer than what it was made from, and
+/// pass for the result of a build.
+fn remove_lost(store: &Store, workspace: &mut Workspace, lost: &HashSet<u64>) -> Result<()> {
+    if lost.is_empty() {
+        return Ok(());
+    }
+    let mut names = Vec::new();
+    workspace.index.vnodes(&mut |dir| {
+        workspace.index.children(dir, &mut |name, vnode| {
+            if lost.contains(&vnode.0) {
+                names.push((dir, name.to_vec()));
+            }
+        });
+    });
+    for (dir, name) in names {
+        let now_ns = crate::clock::system_now_ns();
+        amend(store, workspace, &Change::Unlink { dir, name: &name, now_ns })?;
     }
     Ok(())
 }

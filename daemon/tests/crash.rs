@@ -71,6 +71,28 @@ fn an_open_file_goes_on_being_written_over_a_kill() {
     assert_eq!(world.cat("f"), "before after");
 }
 
+/// As after a power cut that takes the staging folder: nothing is there that was not there before or whole.
+#[test]
+fn a_file_whose_bytes_are_gone_is_absent_or_as_it_was() {
+    let world = world();
+    let id = world.enter().id;
+    let mut raw = world.raw(77);
+    let (made, fd) = raw.request(Op::Open, opening(ROOT, O_CREAT | O_RDWR), b"made", b"").unwrap();
+    let mut file = File::from(fd.unwrap());
+    file.write_all(b"half of it").unwrap();
+    let mut link = at(ROOT);
+    link.vnode = made.vnode;
+    raw.request(Op::Link, link, b"also", b"").unwrap();
+    let (_, again) = raw.request(Op::Open, opening(ROOT, O_RDWR), b"a", b"").unwrap();
+    File::from(again.as_ref().unwrap().try_clone().unwrap()).write_all(b"b").unwrap();
+    for staged in std::fs::read_dir(world.home().join(format!("staging/{id:08x}"))).unwrap() {
+        std::fs::remove_file(staged.unwrap().path()).unwrap();
+    }
+    world.kill_and_wait();
+    assert!(world.entry("made").is_none() && world.entry("also").is_none());
+    assert_eq!(world.cat("a"), "a\n");
+}
+
 #[test]
 fn every_acknowledged_change_survives_many_kills() {
     let world = world();

@@ -14,6 +14,15 @@ policy() { restart; cat >"$VRIFT_HOME/policy.toml"; }
 
 inside() { echo made >made; }
 
+# What takes something away is written down as well.
+acts() {
+    (cd "$TREE" && "$VRIFT" fork tree twig && "$VRIFT" snapshot -m one && "$VRIFT" rollback 1 && "$VRIFT" rm twig &&
+        "$VRIFT" gc && "$VRIFT" scrub) >/dev/null 2>&1
+    for act in 'rollback tree@1: done' 'rm twig: done' 'gc: done' 'scrub: done'; do
+        check "in the audit log: $act" sh -c "$VRIFT audit | grep -q -F 'admin of $act'"
+    done
+}
+
 denials() {
     me="uid $(id -u) gid $(id -g)"
     for key in /state/audit/x /state/boot/x /state/identity/x /state/keystore/x /state/system/x; do
@@ -117,6 +126,7 @@ phases() {
     in_view inside
     if native; then ok "the rest # SKIP native mode has no policy"; return; fi
     denials
+    acts
     bad_policies
     tampering
 }
