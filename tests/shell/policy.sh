@@ -16,6 +16,8 @@ inside() { echo made >made; }
 
 # What takes something away is written down as well.
 acts() {
+    restart
+    rm -f "$VRIFT_HOME/policy.toml"
     (cd "$TREE" && "$VRIFT" fork tree twig && "$VRIFT" snapshot -m one && "$VRIFT" rollback 1 && "$VRIFT" rm twig &&
         "$VRIFT" gc && "$VRIFT" scrub) >/dev/null 2>&1
     for act in 'rollback tree@1: done' 'rm twig: done' 'gc: done' 'scrub: done'; do
@@ -126,8 +128,8 @@ phases() {
     in_view inside
     if native; then ok "the rest # SKIP native mode has no policy"; return; fi
     denials
-    acts
     bad_policies
+    acts
     tampering
 }
 main
