@@ -35,8 +35,10 @@ enum Part {
     Daemon,
     /// Keystored. One that is started again after a death has builds that wait for it, and starts without.
     Keystore,
-    /// Programs in the view, and requests of `vrift`: a daemon that is started by hand serves without.
+    /// Programs in the view: a daemon that is started by hand serves without.
     Programs,
+    /// Requests for the services alone, which then say so; builds run without.
+    Requests,
 }
 
 /// One row of the table.
@@ -92,7 +94,7 @@ const NEEDS: [Need; 8] = [
     Need { name: "shim", part: Part::Programs, probe: shim, remedy: "install all of vrift into one folder" },
     Need {
         name: "services",
-        part: Part::Programs,
+        part: Part::Requests,
         probe: programs,
         remedy: "install all of vrift into one folder",
     },
@@ -136,6 +138,7 @@ pub fn check(ground: &Ground<'_>) -> Result<()> {
         Part::Daemon => true,
         Part::Keystore => begins,
         Part::Programs => ground.args.for_programs,
+        Part::Requests => false,
     };
     let missing: Vec<(&Need, anyhow::Error)> =
         NEEDS.iter().filter(counts).filter_map(|need| Some((need, (need.probe)(ground).err()?))).collect();

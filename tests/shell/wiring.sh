@@ -31,7 +31,7 @@ ok   services" 'the table, with all there'
     for command in 'state ls' 'daemon start' 'ls -w tree'; do
         exits 3 "refused: $command" quiet env VRIFT_STORE=/dev/no-such-device "$T/bin/vrift" $command
         for part in 'store device: there is no store device /dev/no-such-device' "key file: .*$T/no-such-key" \
-            'policy: .*policy.toml:1:3' 'shim: libvrift_shim.so is not installed' 'services: vrift-timed is not'; do
+            'policy: .*policy.toml:1:3' 'shim: libvrift_shim.so is not installed'; do
             check "$command: it names $part" grep -q "$part" "$T/err"
         done
         check 'in three lines' [ "$(wc -l <"$T/err")" -le 3 ]
@@ -55,10 +55,14 @@ services" 'has the same table'
         check 'are named' grep -q '200 open files are allowed, 1024 are needed' "$T/err"
     fi
     printf 'no library at all, whatever its name says\n' >"$T/bin/libvrift_shim.so"
-    cp "$VRIFT_BIN_DIR/vrift-timed" "$T/bin"
     restart
     exits 3 'a library that is none' quiet "$T/bin/vrift" state ls
     check 'is named' grep -q 'is no library for this machine' "$T/err"
+    cp "$VRIFT_BIN_DIR/libvrift_shim.so" "$T/bin"
+    exits 0 'without a service all else works' quiet "$T/bin/vrift" state ls
+    fails 'but not what it is for' quiet "$T/bin/vrift" time get
+    check 'which is said' grep -q 'vrift-timed is not installed' "$T/err"
+    restart
 }
 
 comes_back() {
