@@ -11,10 +11,11 @@ use vrift_protocol::client::{Client, ClientError};
 use vrift_protocol::history::RunReport;
 
 /// How often a request is sent again after the connection was lost.
-const RETRIES_MAX: u32 = 5;
+const RETRIES_MAX: u32 = 6;
+/// Before the second attempt; before each further one twice as long.
+const RETRY_PAUSE: Duration = Duration::from_millis(10);
 /// How long the daemon's own supervisor gets to start it again before we do.
 const SUPERVISOR_GRACE: Duration = Duration::from_secs(1);
-
 /// The same where nobody else can.
 const SUPERVISOR_LIMIT: Duration = Duration::from_secs(10);
 
@@ -67,8 +68,8 @@ impl Session {
             let answer = self.once(request, &mut |reply| seen.push(reply.clone()));
             match answer {
                 Err(CliError::Client(error)) if start::is_lost(&error) && tries < RETRIES_MAX => {
+                    self.reconnect_after(tries)?;
                     tries += 1;
-                    self.reconnect()?;
                 }
                 answer => {
                     seen.iter().for_each(rows);
@@ -107,8 +108,8 @@ impl Session {
         loop {
             match action(&mut self.client) {
                 Err(CliError::Client(error)) if start::is_lost(&error) && tries < RETRIES_MAX => {
+                    self.reconnect_after(tries)?;
                     tries += 1;
-                    self.reconnect()?;
                 }
                 answer => return answer,
             }
@@ -118,6 +119,15 @@ impl Session {
     /// From now on: a daemon would begin in this process's namespaces.
     pub fn start_no_daemon(&mut self) {
         self.starts = false;
+    }
+
+    /// As [`Session::reconnect`], after `tries` attempts: a daemon that is being killed accepts connections until the kernel
+    /// is done with it.
+    fn reconnect_after(&mut self, tries: u32) -> Result<()> {
+        if tries > 0 {
+            std::thread::sleep(RETRY_PAUSE * (1 << tries));
+        }
+        self.reconnect()
     }
 
     /// A new connection, to a daemon that may have to be started.
@@ -154,8 +164,8 @@ impl Session {
                 Ok((AdminReply::RunEnd(end), _)) => return Ok(end),
                 Ok(_) => return Err(CliError::Unexpected { request: "Leave" }),
                 Err(CliError::Client(error)) if start::is_lost(&error) && tries < RETRIES_MAX => {
+                    self.reconnect_after(tries)?;
                     tries += 1;
-                    self.reconnect()?;
                     self.enter(Target::Name(workspace.to_string()), false, true)?;
                 }
                 Err(error) => return Err(error),
