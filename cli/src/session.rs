@@ -25,6 +25,8 @@ pub struct Session {
     quiet: bool,
     /// Whether this process may start a daemon when there is none.
     starts: bool,
+    /// The connection stands for a run.
+    has_run: bool,
 }
 
 impl Session {
@@ -32,7 +34,7 @@ impl Session {
     pub fn open(quiet: bool) -> Result<Session> {
         let places = Places::prepare()?;
         let client = start::ensure(&places)?;
-        Ok(Session { places, client, quiet, starts: true })
+        Ok(Session { places, client, quiet, starts: true, has_run: false })
     }
 
     /// With the daemon of the view that this process was started from.
@@ -42,13 +44,19 @@ impl Session {
             Some(client) => client,
             None => start::ensure(&places)?,
         };
-        Ok(Session { places, client, quiet: true, starts: true })
+        Ok(Session { places, client, quiet: true, starts: true, has_run: false })
     }
 
     /// With the daemon that runs; None: none does.
     pub fn running(quiet: bool) -> Result<Option<Session>> {
         let Some(places) = Places::existing()? else { return Ok(None) };
-        Ok(start::connect(&places)?.map(|client| Session { places, client, quiet, starts: true }))
+        Ok(start::connect(&places)?.map(|client| Session {
+            places,
+            client,
+            quiet,
+            starts: true,
+            has_run: false,
+        }))
     }
 
     pub fn socket(&self) -> &OwnedFd {
@@ -132,6 +140,7 @@ impl Session {
 
     /// A new connection, to a daemon that may have to be started.
     pub fn reconnect(&mut self) -> Result<()> {
+        self.has_run = false;
         self.client = match start::await_daemon(
             &self.places,
             if self.starts { SUPERVISOR_GRACE } else { SUPERVISOR_LIMIT },
@@ -150,25 +159,36 @@ impl Session {
     /// Prepares a view; with `run`, this connection stands for a run until [`Session::leave`].
     pub fn enter(&mut self, target: Target, create: bool, run: bool) -> Result<View> {
         match self.ask(&AdminRequest::Enter { target, create, run }, &mut |_| {})?.0 {
-            AdminReply::View(view) => Ok(view),
+            AdminReply::View(view) => {
+                self.has_run = run;
+                Ok(view)
+            }
             _ => Err(CliError::Unexpected { request: "Enter" }),
         }
     }
 
-    /// Ends the run in `workspace`, which is remembered with `report`. A daemon that was restarted in between knows nothing of it and is told again.
+    /// Ends the run in `workspace`, which is remembered with `report`.
     pub fn leave(&mut self, workspace: &str, report: Option<RunReport>) -> Result<RunEnd> {
-        let request = AdminRequest::Leave { report };
+        match self.in_run(workspace, &AdminRequest::Leave { report })? {
+            AdminReply::RunEnd(end) => Ok(end),
+            _ => Err(CliError::Unexpected { request: "Leave" }),
+        }
+    }
+
+    /// A request that is about the run of this connection. A daemon that was restarted in between knows nothing of it
+    /// and is told again.
+    pub fn in_run(&mut self, workspace: &str, request: &AdminRequest) -> Result<AdminReply> {
         let mut tries = 0;
         loop {
-            match self.once(&request, &mut |_| {}) {
-                Ok((AdminReply::RunEnd(end), _)) => return Ok(end),
-                Ok(_) => return Err(CliError::Unexpected { request: "Leave" }),
+            if !self.has_run {
+                self.enter(Target::Name(workspace.to_string()), false, true)?;
+            }
+            match self.once(request, &mut |_| {}) {
                 Err(CliError::Client(error)) if start::is_lost(&error) && tries < RETRIES_MAX => {
                     self.reconnect_after(tries)?;
                     tries += 1;
-                    self.enter(Target::Name(workspace.to_string()), false, true)?;
                 }
-                Err(error) => return Err(error),
+                answer => return answer.map(|(reply, _)| reply),
             }
         }
     }

@@ -68,12 +68,12 @@ impl RunTimes {
     }
 
     /// At the end of the run, on its connection: clamps, and names files of the future.
-    pub fn finish(&self, session: &mut Session) -> Result<()> {
+    pub fn finish(&self, session: &mut Session, workspace: &str) -> Result<()> {
         if self.clamp_s.is_none() && !self.guard {
             return Ok(());
         }
         let request = AdminRequest::Times { clamp_s: self.clamp_s };
-        let (AdminReply::Dated(Dated { future, first, .. }), _) = session.once(&request, &mut |_| {})? else {
+        let AdminReply::Dated(Dated { future, first, .. }) = session.in_run(workspace, &request)? else {
             return Err(CliError::Unexpected { request: "Times" });
         };
         if self.guard && future > 0 {

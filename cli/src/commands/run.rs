@@ -137,7 +137,9 @@ impl InView {
             elapsed_ms: clock.elapsed().as_millis() as u64,
         });
         let end = match session {
-            Some(mut session) => times.finish(&mut session).and_then(|()| session.leave(&name, remembered)),
+            Some(mut session) => {
+                times.finish(&mut session, &name).and_then(|()| session.leave(&name, remembered))
+            }
             // Its thread was lost: a new connection ends the run as well.
             None => Session::open(self.quiet).and_then(|mut session| {
                 session.enter(Target::Name(name.clone()), false, true)?;
