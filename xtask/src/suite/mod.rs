@@ -1,5 +1,6 @@
 //! `cargo xtask test` and `cargo xtask tidy`: stages one after the other, all of them, then a summary.
 
+mod evidence;
 mod stages;
 mod tally;
 
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use evidence::Evidence;
 pub use stages::fuzz;
 use tally::Tally;
 
@@ -14,10 +16,11 @@ use tally::Tally;
 struct Outcome {
     name: &'static str,
     tally: Tally,
+    evidence: Evidence,
     time: Duration,
 }
 
-type Stage = (&'static str, Box<dyn Fn() -> Result<Tally>>);
+type Stage = (&'static str, Box<dyn Fn(&mut Evidence) -> Result<Tally>>);
 
 /// True if everything passed; the last line that is printed then says so, and nothing follows it.
 pub fn test(long: bool) -> bool {
@@ -36,11 +39,13 @@ fn run(stages: Vec<Stage>) -> bool {
     for (index, (name, stage)) in stages.into_iter().enumerate() {
         println!("\n== [{}/{count}] {name}", index + 1);
         let start = Instant::now();
-        let tally = stage().unwrap_or_else(|error| {
+        let mut evidence = Evidence::default();
+        let tally = stage(&mut evidence).unwrap_or_else(|error| {
             println!("FAILED: {error:#}");
+            evidence.add(&format!("{error:#}"));
             Tally::FAILED
         });
-        outcomes.push(Outcome { name, tally, time: start.elapsed() });
+        outcomes.push(Outcome { name, tally, evidence, time: start.elapsed() });
     }
     summarise(&outcomes)
 }
@@ -60,6 +65,10 @@ fn summarise(outcomes: &[Outcome]) -> bool {
         );
         sum.add(outcome.tally);
         time += outcome.time;
+    }
+    for outcome in outcomes.iter().filter(|outcome| outcome.tally.failed > 0) {
+        println!("\n== failed: {}", outcome.name);
+        outcome.evidence.print();
     }
     println!("{:.1} s in all", time.as_secs_f64());
     println!("{} passed, {} failed", sum.passed, sum.failed);
