@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use vrift_protocol::admin::{
-    AdminReply, AdminRequest, DaemonStatus, Failure, PathBytes, Problem, RolledBack, SnapshotInfo, Target,
+    AdminReply, AdminRequest, DaemonStatus, Failure, PathBytes, Problem, RolledBack, Settle, SnapshotInfo, Target,
     WorkspaceInfo,
 };
 use vrift_protocol::history::RunRow;
@@ -131,13 +131,19 @@ pub fn serve(daemon: &Arc<Daemon>, connection: &Arc<Connection>, header: FrameHe
         let teller = Teller { connection: &client, header };
         let is_stop = matches!(request, AdminRequest::Stop);
         let act = act(&request);
+        if is_stop {
+            // Before: it belongs to what is synced at the end.
+            this.act(&client.who, Right::Admin, "daemon stop", "done");
+        }
         let (reply, fd) = match answer(&this, &request, &teller) {
             Ok(answer) => answer,
             Err(Refusal { failure, what, hint }) => (AdminReply::Error { failure, what, hint }, None),
         };
         if let Some(act) = act {
             let outcome = if matches!(reply, AdminReply::Error { .. }) { "refused" } else { "done" };
-            this.note(&client.who, Right::Admin, act.as_bytes(), outcome);
+            if !is_stop || outcome == "refused" {
+                this.act(&client.who, Right::Admin, &act, outcome);
+            }
         }
         let stops = is_stop && matches!(reply, AdminReply::Done);
         // Before the reply: the client may send the next request the moment it has read this one's answer.
@@ -149,22 +155,54 @@ pub fn serve(daemon: &Arc<Daemon>, connection: &Arc<Connection>, header: FrameHe
     }));
 }
 
-/// What takes something away, in the command line's words: the audit log has it.
+/// Administrative acts, in the command line's words: what takes something away that others may rely on. Each request has
+/// its place here, so that none is forgotten.
 fn act(request: &AdminRequest) -> Option<String> {
+    use AdminRequest as Ask;
+    let name = |target: &Target| match target {
+        Target::Name(name) => name.clone(),
+        Target::Holding(dir) => show(&dir.0),
+    };
     let of = |command: &str, target: &Target, snapshot: &Option<String>| {
-        let workspace = match target {
-            Target::Name(name) => name.clone(),
-            Target::Holding(dir) => String::from_utf8_lossy(&dir.0).into_owned(),
-        };
         let at = snapshot.as_ref().map_or(String::new(), |snapshot| format!("@{snapshot}"));
-        format!("{command} {workspace}{at}")
+        Some(format!("{command} {}{at}", name(target)))
     };
     match request {
-        AdminRequest::Remove { target, snapshot } => Some(of("rm", target, snapshot)),
-        AdminRequest::Rollback { target, snapshot } => Some(of("rollback", target, snapshot)),
-        AdminRequest::Collect { .. } => Some("gc".into()),
-        AdminRequest::Check { heals: true, .. } => Some("scrub".into()),
-        _ => None,
+        Ask::Stop => Some("daemon stop".into()),
+        Ask::Remove { target, snapshot } => of("rm", target, snapshot),
+        Ask::Rollback { target, snapshot } => of("rollback", target, snapshot),
+        Ask::Sync { target, settle: Some(Settle::Ours), .. } => of("sync --ours", target, &None),
+        Ask::Sync { target, settle: Some(Settle::Theirs), .. } => of("sync --theirs", target, &None),
+        Ask::Export { target, to, force: true, .. } => {
+            let to = to.as_ref().map_or(String::new(), |to| format!(" to {}", show(&to.0)));
+            Some(format!("export --force {}{to}", name(target)))
+        }
+        Ask::Collect { .. } => Some("gc".into()),
+        Ask::Check { heals: true, metadata: false, .. } => Some("scrub".into()),
+        Ask::Check { heals: true, metadata: true, .. } => Some("fsck --repair".into()),
+        Ask::Check { heals: false, .. }
+        | Ask::Sync { settle: None, .. }
+        | Ask::Export { force: false, .. }
+        | Ask::Status
+        | Ask::Doctor
+        | Ask::Workspaces
+        | Ask::Ingest { .. }
+        | Ask::Enter { .. }
+        | Ask::Leave { .. }
+        | Ask::Times { .. }
+        | Ask::History { .. }
+        | Ask::RunDetail { .. }
+        | Ask::Stats
+        | Ask::Diff { .. }
+        | Ask::Compare { .. }
+        | Ask::Snapshot { .. }
+        | Ask::Log { .. }
+        | Ask::Fork { .. }
+        | Ask::List { .. }
+        | Ask::Stat { .. }
+        | Ask::Cat { .. }
+        | Ask::Worktree { .. }
+        | Ask::ReadBack { .. } => None,
     }
 }
 

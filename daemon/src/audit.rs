@@ -1,11 +1,11 @@
 //! The audit log: denials and administrative acts, in a chain in the store.
 
-use crate::clock::Clock;
-use crate::policy::{Right, Who};
+use crate::policy::{Policy, Right, Who};
 use anyhow::Result;
 use statefs_journal::{Key, StateOp, Store};
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use vrift_protocol::audit::{Entry, HEAD_KEY, Head};
 
@@ -19,6 +19,9 @@ const CALLERS_MAX: usize = 1024;
 /// Bytes of a key in an entry.
 const WHAT_LEN_MAX: usize = 1200;
 
+/// Who starts, in an entry.
+const DAEMON: &str = "vriftd";
+
 /// Those that are denied within a window.
 struct Rate {
     since: Instant,
@@ -30,6 +33,8 @@ struct Rate {
 #[derive(Default)]
 struct Inner {
     head: Option<Head>,
+    /// The policy that this daemon has.
+    policy: Option<String>,
     rates: HashMap<Who, Rate>,
 }
 
@@ -39,50 +44,84 @@ pub struct Audit {
     inner: Mutex<Inner>,
 }
 
-/// What is written down.
+/// What is written down, and when it was, in ns since 1970.
 pub struct Event<'a> {
-    pub who: &'a Who,
+    pub time_ns: i64,
     pub right: Right,
     pub what: &'a [u8],
     pub outcome: &'a str,
 }
 
+impl Event<'_> {
+    fn entry(&self, who: String) -> Entry {
+        let what = String::from_utf8_lossy(&self.what[..self.what.len().min(WHAT_LEN_MAX)]);
+        Entry {
+            number: 0,
+            time_ns: self.time_ns,
+            who,
+            right: self.right.name().into(),
+            what: what.into_owned(),
+            outcome: self.outcome.into(),
+            times: 1,
+            before: String::new(),
+            hash: String::new(),
+        }
+    }
+}
+
 impl Audit {
-    /// Writes an entry. One that cannot be written is told in the daemon's log.
-    pub fn note(&self, store: &Store, clock: &Clock, event: &Event<'_>) {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let counted = match inner.pass(event.who) {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes down something that was denied; of a flood of them only how many there were. One that cannot be written
+    /// is told in the daemon's log.
+    pub fn deny(&self, store: &Store, who: &Who, event: &Event<'_>) {
+        let mut inner = self.lock();
+        let counted = match inner.pass(who) {
             None => return,
             Some(counted) => counted,
         };
-        let what = String::from_utf8_lossy(&event.what[..event.what.len().min(WHAT_LEN_MAX)]);
-        let one = (event.who.to_string(), event.right.name().to_string(), what.into_owned());
-        let mut all = vec![(one, event.outcome.to_string(), 1)];
         if counted > 0 {
-            let more = (
-                event.who.to_string(),
-                event.right.name().to_string(),
-                "further ones, in a short time".into(),
-            );
-            all.insert(0, (more, "denied".into(), counted));
+            let more = Event { what: b"further ones, in a short time", outcome: "denied", ..*event };
+            inner.write(store, Entry { times: counted, ..more.entry(who.to_string()) });
         }
-        for ((who, right, what), outcome, times) in all {
-            let entry = Entry {
-                number: 0,
-                time_ns: clock.now_ns(),
-                who,
-                right,
-                what,
-                outcome,
-                times,
-                before: String::new(),
-                hash: String::new(),
-            };
-            if let Err(error) = inner.append(store, entry) {
-                tracing::error!(%error, "the audit log cannot be written");
-            }
-        }
+        inner.write(store, event.entry(who.to_string()));
     }
+
+    /// Writes down something that was done by those who may, or was tried: each, however many there are.
+    pub fn act(&self, store: &Store, who: &dyn fmt::Display, event: &Event<'_>) {
+        self.lock().write(store, event.entry(who.to_string()));
+    }
+
+    /// At a daemon's start: where the log begins, and which policy is in force if it is another one than at the last start.
+    pub fn begin(&self, store: &Store, place: &dyn fmt::Display, policy: &Policy, time_ns: i64) {
+        let mut inner = self.lock();
+        let before = match inner.head(store) {
+            Ok(head) if head.policy.as_ref() == Some(&policy.digest) => return,
+            Ok(head) if head == Head::default() => {
+                let what = format!("the log of the store {place}");
+                let event = Event { time_ns, right: Right::Admin, what: what.as_bytes(), outcome: "begun" };
+                inner.write(store, event.entry(DAEMON.into()));
+                None
+            }
+            Ok(head) => head.policy,
+            Err(error) => {
+                tracing::error!(%error, "the audit log cannot be read");
+                return;
+            }
+        };
+        let before = before.map_or(String::new(), |digest| format!(", before it {}", short(&digest)));
+        let what = format!("{} {}{before}", policy.from, short(&policy.digest));
+        let event = Event { time_ns, right: Right::Admin, what: what.as_bytes(), outcome: "in force" };
+        inner.policy = Some(policy.digest.clone());
+        inner.write(store, event.entry(DAEMON.into()));
+    }
+}
+
+/// As much of a digest as tells it from others.
+fn short(digest: &str) -> &str {
+    digest.get(..16).unwrap_or(digest)
 }
 
 impl Inner {
@@ -104,11 +143,21 @@ impl Inner {
         Some(std::mem::take(&mut rate.counted))
     }
 
+    fn write(&mut self, store: &Store, entry: Entry) {
+        if let Err(error) = self.append(store, entry) {
+            tracing::error!(%error, "the audit log cannot be written");
+        }
+    }
+
+    fn head(&self, store: &Store) -> Result<Head> {
+        self.head.clone().map_or_else(|| stored_head(store), Ok)
+    }
+
     fn append(&mut self, store: &Store, mut entry: Entry) -> Result<()> {
-        let mut head = match &self.head {
-            Some(head) => head.clone(),
-            None => stored_head(store)?,
-        };
+        let mut head = self.head(store)?;
+        if self.policy.is_some() {
+            head.policy.clone_from(&self.policy);
+        }
         entry.number = head.number + 1;
         entry.before = head.hash;
         entry.hash = entry.right_hash();

@@ -249,13 +249,14 @@ impl Daemon {
         let _ = self.stop_event.write(1);
     }
 
-    /// A signal asked for the end: syncs on a thread of its own, then stops.
-    pub fn stop_soon(daemon: &Arc<Daemon>) {
+    /// A signal of that user asked for the end: syncs on a thread of its own, then stops.
+    pub fn stop_soon(daemon: &Arc<Daemon>, signal: u32, uid: u32) {
         if daemon.stopping.swap(true, Ordering::Relaxed) {
             return;
         }
         let this = Arc::clone(daemon);
         let spawned = std::thread::Builder::new().name("stop".into()).spawn(move || {
+            this.act(&format_args!("uid {uid}"), Right::Admin, &format!("daemon stop, by signal {signal}"), "done");
             if let Err(error) = this.finish() {
                 tracing::error!(error, "could not sync at the end");
             }
@@ -270,14 +271,21 @@ impl Daemon {
     pub fn may(&self, who: &Who, right: Right, path: &[u8]) -> bool {
         let allowed = self.policy.allows(who, right, path);
         if !allowed {
-            self.note(who, right, path, "denied");
+            self.denied(who, right, path, "denied");
         }
         allowed
     }
 
-    /// Writes an entry of the audit log.
-    pub fn note(&self, who: &Who, right: Right, what: &[u8], outcome: &str) {
-        self.audit.note(&self.store, &self.clock, &Event { who, right, what, outcome });
+    /// Writes an entry of the audit log: something that was not let through.
+    pub fn denied(&self, who: &Who, right: Right, what: &[u8], outcome: &str) {
+        self.audit.deny(&self.store, who, &Event { time_ns: self.clock.now_ns(), right, what, outcome });
+        self.dirty.store(true, Ordering::Release);
+    }
+
+    /// Writes an entry of the audit log: an administrative act.
+    pub fn act(&self, who: &dyn std::fmt::Display, right: Right, what: &str, outcome: &str) {
+        let event = Event { time_ns: self.clock.now_ns(), right, what: what.as_bytes(), outcome };
+        self.audit.act(&self.store, who, &event);
         self.dirty.store(true, Ordering::Release);
     }
 

@@ -1,11 +1,14 @@
 //! `vriftd --fsck`: a look at a store that no daemon serves. Prints one JSON document.
 
 use crate::args::Args;
+use crate::audit::{Audit, Event};
 use crate::folders::Folders;
 use crate::place::Place;
+use crate::policy::{Right, Who};
 use crate::record::Record;
 use crate::{damage, recover};
 use anyhow::{Context, Result};
+use nix::unistd::{getgid, getuid};
 use statefs_journal::device::OverlayDevice;
 use statefs_journal::{BlockDevice, Fsck, Store, StoreError};
 use std::fs;
@@ -102,6 +105,16 @@ fn check_content(
         });
     }
     if repairs {
+        let repaired = checked.flaws.iter().filter(|flaw| flaw.repaired).count();
+        let what = format!("fsck --repair, {repaired} repaired");
+        let event = Event {
+            time_ns: crate::clock::system_now_ns(),
+            right: Right::Admin,
+            what: what.as_bytes(),
+            outcome: "done",
+        };
+        let who = Who::Person { uid: getuid().as_raw(), gid: getgid().as_raw(), groups: Arc::default() };
+        Audit::default().act(&store, &who, &event);
         store.sync()?;
     }
     // Indexes that nobody is going to serve.

@@ -107,6 +107,7 @@ fn start(args: &Args, home: &Path, ready: &Ready) -> Result<(Arc<Daemon>, Server
         daemon.watch_staging(workspace).context("cannot watch a staging folder")?;
     }
     daemon.watches.take_over(&daemon);
+    daemon.audit.begin(&daemon.store, &daemon.folders.store, &daemon.policy, daemon.clock.now_ns());
     let (listener, is_given) = listener(&daemon.folders.in_runtime(names::SOCKET_FILE))?;
     let server = Server::new(Arc::clone(&daemon), listener, &stop_signals)?;
     start_threads(&daemon)?;

@@ -2,7 +2,7 @@
 
 use crate::connection::{Connection, Greeting};
 use crate::daemon::Daemon;
-use crate::policy::Who;
+use crate::policy::{Right, Who};
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::signal::SigSet;
@@ -93,8 +93,8 @@ impl Server {
                 match event.data() {
                     LISTENER => self.accept(),
                     SIGNALS => {
-                        while let Ok(Some(_)) = self.signals.read_signal() {
-                            Daemon::stop_soon(&self.daemon);
+                        while let Ok(Some(signal)) = self.signals.read_signal() {
+                            Daemon::stop_soon(&self.daemon, signal.ssi_signo, signal.ssi_uid);
                         }
                     }
                     STOP => return Ok(()),
@@ -277,6 +277,7 @@ impl Server {
                 false
             }
             (Op::Admin, Some(_)) if !connection.is_own_user => {
+                self.daemon.denied(&connection.who, Right::Admin, b"the command line", "denied");
                 connection.reply(&header, Err(Errno::EPERM));
                 true
             }
@@ -293,6 +294,7 @@ impl Server {
                 true
             }
             (_, Some(_)) if matches!(connection.who, Who::Service(_)) => {
+                self.daemon.denied(&connection.who, Right::Admin, b"a workspace", "denied");
                 connection.reply(&header, Err(Errno::EPERM));
                 true
             }

@@ -6,7 +6,7 @@ pub use inbox::Inbox;
 
 use crate::connection::Connection;
 use crate::daemon::{Daemon, store_errno};
-use crate::policy::{Right, Who};
+use crate::policy::{Right, Who, is_guarded};
 use nix::errno::Errno;
 use statefs_journal::state::{VALUE_LEN_MAX, check_prefix};
 use statefs_journal::{Key, StateOp, StoreError, Transaction};
@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use vrift_protocol::FrameHeader;
-use vrift_protocol::state::{PIECE_LEN, ROWS_MAX, Row, StateRequest, Verb, encode_page};
+use vrift_protocol::state::{IMPORT, PIECE_LEN, ROWS_MAX, Row, StateRequest, Verb, encode_page};
 
 /// A transaction that is not committed by then is dropped: longer than any program needs that does not wait for
 /// a person.
@@ -45,6 +45,8 @@ struct Open {
     until: Instant,
     /// None: its time was over; its owner has not been told yet.
     changes: Option<Transaction>,
+    /// It is an import.
+    imports: bool,
 }
 
 /// Everything begun, by connection.
@@ -145,6 +147,10 @@ struct Asker {
 }
 
 impl Asker {
+    fn is_person(&self) -> bool {
+        matches!(self.who, Who::Person { .. })
+    }
+
     /// The connection, and whose it is; None: a service's.
     fn holder(&self) -> (u64, Option<u32>) {
         match self.who {
@@ -157,7 +163,13 @@ impl Asker {
     fn key(&self, daemon: &Daemon, right: Right, path: &[u8]) -> Result<Key, Refusal> {
         let key = Key::new(path).map_err(|error| Refusal(Errno::EINVAL, error.to_string()))?;
         match daemon.may(&self.who, right, path) {
-            true => Ok(key),
+            true => {
+                // Before it is done: what is changed may be the log itself.
+                if right == Right::Write && self.is_person() && is_guarded(path) {
+                    daemon.act(&self.who, right, &key.to_string(), "allowed");
+                }
+                Ok(key)
+            }
             false => Err(denied(&self.who, right, &key.to_string())),
         }
     }
@@ -170,7 +182,7 @@ fn denied(who: &Who, right: Right, what: &str) -> Refusal {
 fn answer(daemon: &Daemon, asker: &Asker, request: &StateRequest<'_>) -> Answer {
     let owner = asker.id;
     if !daemon.policy.knows(&asker.who) {
-        daemon.note(&asker.who, Right::Read, request.key, "denied");
+        daemon.denied(&asker.who, Right::Read, request.key, "denied");
         return Err(denied(&asker.who, Right::Read, "anything"));
     }
     match request.verb {
@@ -188,10 +200,20 @@ fn answer(daemon: &Daemon, asker: &Asker, request: &StateRequest<'_>) -> Answer 
             daemon.store.sync()?;
             Ok(Vec::new())
         }
-        Verb::Begin => daemon.state.begin(asker.holder()).map(|()| Vec::new()),
+        Verb::Begin if request.key.is_empty() || request.key == IMPORT => {
+            daemon.state.begin(asker.holder(), request.key == IMPORT).map(|()| Vec::new())
+        }
+        Verb::Begin => Err(Refusal(Errno::EINVAL, "no transaction is of that kind".into())),
         Verb::Commit => {
-            let changes = daemon.state.end(owner)?;
-            apply(daemon, changes.into_ops())
+            let (changes, imports) = daemon.state.end(owner)?;
+            let ops = changes.into_ops();
+            let count = ops.len();
+            let applied = apply(daemon, ops);
+            if imports {
+                let outcome = if applied.is_ok() { "done" } else { "refused" };
+                daemon.act(&asker.who, Right::Admin, &format!("state import, {count} keys"), outcome);
+            }
+            applied
         }
         Verb::Abort => daemon.state.end(owner).map(|_| Vec::new()),
     }
@@ -236,7 +258,7 @@ fn apply(daemon: &Daemon, ops: Vec<StateOp>) -> Answer {
 fn list(daemon: &Daemon, who: &Who, request: &StateRequest<'_>) -> Answer {
     check_prefix(request.key).map_err(|error| Refusal(Errno::EINVAL, error.to_string()))?;
     if !daemon.policy.allows_some_listing(who, request.key) {
-        daemon.note(who, Right::List, request.key, "denied");
+        daemon.denied(who, Right::List, request.key, "denied");
         return Err(denied(who, Right::List, &String::from_utf8_lossy(request.key)));
     }
     let after = Some(request.bytes).filter(|after| !after.is_empty());
@@ -345,14 +367,14 @@ impl Desk {
         }
     }
 
-    fn begin(&self, holder: (u64, Option<u32>)) -> Result<(), Refusal> {
+    fn begin(&self, holder: (u64, Option<u32>), imports: bool) -> Result<(), Refusal> {
         let mut begun = self.begun();
         let holder = Self::holder(&mut begun, holder)?;
         if holder.transaction.as_ref().is_some_and(|open| open.changes.is_some()) {
             return Err(Refusal(Errno::EBUSY, "this connection has a transaction already".into()));
         }
         let until = Instant::now() + TRANSACTION_TIMEOUT;
-        holder.transaction = Some(Open { until, changes: Some(Transaction::default()) });
+        holder.transaction = Some(Open { until, changes: Some(Transaction::default()), imports });
         Ok(())
     }
 
@@ -389,12 +411,13 @@ impl Desk {
         Ok(changes.and_then(|changes| changes.get(key)).map(|value| value.map(<[u8]>::to_vec)))
     }
 
-    fn end(&self, owner: u64) -> Result<Transaction, Refusal> {
+    /// The changes, and whether they are an import.
+    fn end(&self, owner: u64) -> Result<(Transaction, bool), Refusal> {
         let mut begun = self.begun();
         Self::expire(&mut begun);
         let open = begun.get_mut(&owner).and_then(|begun| begun.transaction.take());
         let open = open.ok_or_else(|| Refusal(Errno::ENOTCONN, "there is no transaction to end".into()))?;
-        open.changes.ok_or_else(timed_out)
+        open.changes.map(|changes| (changes, open.imports)).ok_or_else(timed_out)
     }
 }
 
@@ -415,14 +438,14 @@ mod tests {
     fn a_transaction_ends_with_its_owner_and_after_its_time() {
         let desk = Desk::default();
         assert_eq!(desk.end(1).err().map(|refusal| refusal.0), Some(Errno::ENOTCONN));
-        desk.begin((1, Some(7))).ok().unwrap();
-        assert_eq!(desk.begin((1, Some(7))).err().map(|refusal| refusal.0), Some(Errno::EBUSY));
+        desk.begin((1, Some(7)), false).ok().unwrap();
+        assert_eq!(desk.begin((1, Some(7)), false).err().map(|refusal| refusal.0), Some(Errno::EBUSY));
         assert!(desk.add(1, op("/state/a")).ok().unwrap().is_none());
         assert!(desk.add(2, op("/state/a")).ok().unwrap().is_some(), "another client's change is not in it");
         desk.leave(1);
         assert_eq!(desk.end(1).err().map(|refusal| refusal.0), Some(Errno::ENOTCONN));
 
-        desk.begin((1, Some(7))).ok().unwrap();
+        desk.begin((1, Some(7)), false).ok().unwrap();
         desk.begun().get_mut(&1).unwrap().transaction.as_mut().unwrap().until = Instant::now();
         assert_eq!(desk.add(1, op("/state/a")).err().map(|refusal| refusal.0), Some(Errno::ETIMEDOUT));
         assert_eq!(desk.end(1).err().map(|refusal| refusal.0), Some(Errno::ETIMEDOUT));
@@ -433,15 +456,15 @@ mod tests {
     fn what_clients_hold_in_memory_is_bounded() {
         let desk = Desk::default();
         for owner in 0..HOLDERS_OF_ONE_MAX as u64 {
-            desk.begin((owner, Some(7))).ok().unwrap();
+            desk.begin((owner, Some(7)), false).ok().unwrap();
         }
         // Another user gets a turn, up to what all may have; a service always.
         for owner in HOLDERS_OF_ONE_MAX as u64..HOLDERS_MAX as u64 {
-            desk.begin((owner, Some(8))).ok().unwrap();
+            desk.begin((owner, Some(8)), false).ok().unwrap();
         }
-        assert_eq!(desk.begin((98, Some(8))).err().map(|refusal| refusal.0), Some(Errno::EAGAIN));
-        desk.begin((97, None)).ok().unwrap();
-        assert_eq!(desk.begin((99, Some(7))).err().map(|refusal| refusal.0), Some(Errno::EAGAIN));
+        assert_eq!(desk.begin((98, Some(8)), false).err().map(|refusal| refusal.0), Some(Errno::EAGAIN));
+        desk.begin((97, None), false).ok().unwrap();
+        assert_eq!(desk.begin((99, Some(7)), false).err().map(|refusal| refusal.0), Some(Errno::EAGAIN));
         assert_eq!(
             desk.gather((99, Some(7)), true, b"x").err().map(|refusal| refusal.0),
             Some(Errno::EAGAIN)
@@ -466,7 +489,7 @@ mod tests {
         let back = |since: Instant| since.checked_sub(TRANSACTION_TIMEOUT).unwrap();
         desk.begun().get_mut(&1).unwrap().gathered_since = Some(back(Instant::now()));
         for owner in 2..=HOLDERS_OF_ONE_MAX as u64 + 1 {
-            desk.begin((owner, Some(7))).ok().unwrap();
+            desk.begin((owner, Some(7)), false).ok().unwrap();
         }
         assert!(desk.begun()[&1].gathered.is_empty(), "it holds up nobody");
         assert_eq!(desk.take_gathered(1, false).err().map(|refusal| refusal.0), Some(Errno::ETIMEDOUT));

@@ -17,13 +17,13 @@ pub struct Entry {
     pub number: u64,
     /// ns since 1970, by the clock of the machine, which may have been set back in between.
     pub time_ns: i64,
-    /// `uid 1000 gid 1000` or `service timed`.
+    /// `uid 1000 gid 1000`, `uid 1000` (a signal's sender), `service timed` or `vriftd`.
     pub who: String,
     /// `read`, `write`, `list`, `admin`.
     pub right: String,
-    /// A key, a prefix or what was asked of a service; never a value.
+    /// A key, a prefix, a command or what was asked of a service; never a value.
     pub what: String,
-    /// `denied`, `done`, or why it was not.
+    /// `denied`, `allowed` (and then done, if nothing failed), `done`, or why it was not.
     pub outcome: String,
     /// How many of the kind this entry stands for.
     pub times: u64,
@@ -42,11 +42,14 @@ pub struct Head {
     /// Number of the oldest entry that is kept, and the hash of the one before it.
     pub first: u64,
     pub anchor: String,
+    /// Digest of the policy that was in force when the daemon last started, in hex; None: that was never written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
 }
 
 impl Default for Head {
     fn default() -> Head {
-        Head { number: 0, hash: NOTHING_BEFORE.into(), first: 1, anchor: NOTHING_BEFORE.into() }
+        Head { number: 0, hash: NOTHING_BEFORE.into(), first: 1, anchor: NOTHING_BEFORE.into(), policy: None }
     }
 }
 

@@ -23,6 +23,9 @@ pub const VALUE_LEN_MAX: usize = 1 << 20;
 /// Most rows of a listing that one reply is asked for.
 pub const ROWS_MAX: u32 = 1000;
 
+/// The key of a [`Verb::Begin`] that takes over keys of an older form: an administrative act.
+pub const IMPORT: &[u8] = b"state import";
+
 /// What a request asks for. Numbers are part of the wire and never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -40,7 +43,7 @@ pub enum Verb {
     /// Returns when everything before it survives a power cut.
     Sync = 6,
     /// Begins the connection's transaction: puts and deletes are held back until [`Verb::Commit`]. It ends without
-    /// effect when the connection does or when its time is over.
+    /// effect when the connection does or when its time is over. With [`IMPORT`] as the key it goes to the audit log.
     Begin = 7,
     /// All changes of the transaction, or none.
     Commit = 8,

@@ -14,17 +14,6 @@ policy() { restart; cat >"$VRIFT_HOME/policy.toml"; }
 
 inside() { echo made >made; }
 
-# What takes something away is written down as well.
-acts() {
-    restart
-    rm -f "$VRIFT_HOME/policy.toml"
-    (cd "$TREE" && "$VRIFT" fork tree twig && "$VRIFT" snapshot -m one && "$VRIFT" rollback 1 && "$VRIFT" rm twig &&
-        "$VRIFT" gc && "$VRIFT" scrub) >/dev/null 2>&1
-    for act in 'rollback tree@1: done' 'rm twig: done' 'gc: done' 'scrub: done'; do
-        check "in the audit log: $act" sh -c "$VRIFT audit | grep -q -F 'admin of $act'"
-    done
-}
-
 denials() {
     me="uid $(id -u) gid $(id -g)"
     for key in /state/audit/x /state/boot/x /state/identity/x /state/keystore/x /state/system/x; do
@@ -38,7 +27,7 @@ denials() {
     exits 0 'the log is whole' quiet audit verify
     restart
     exits 0 'after a restart, too' quiet audit verify
-    is "$(audit --json -n 1 | grep '"what"' | tr -d ' ')" '"what":"/state/keystore/",' 'the last one, as JSON'
+    is "$(audit --json -n 2 | grep '"what"' | head -n 1 | tr -d ' ')" '"what":"/state/keystore/",' 'the last one, as JSON'
 
     policy <<TOML
 [[allow]]
@@ -67,7 +56,7 @@ TOML
     while read -r number; do quiet state get "/state/secret/$number"; done <"$T/numbers"
     sleep 1.1
     quiet state get /state/secret/last
-    total=$(audit --json | awk -F: '/"times"/ { n += $2 } END { print n + 0 }')
+    total=$(audit | awk '/: denied( \([0-9]+ times\))?$/ { sub(/.*denied/, ""); gsub(/[^0-9]/, ""); n += $0 ? $0 : 1 } END { print n + 0 }')
     denied=$((5 + 1 + 1 + 1 + 1 + 1 + 60 + 1))
     is "$total" "$denied" 'of a flood of denials none is forgotten'
     exits 0 'and the log is whole' quiet audit verify
@@ -118,7 +107,7 @@ TOML
     state del ${log%?}fff
     state del /state/audit/head
     exits 1 'a head that is gone' quiet audit verify
-    restart
+    kill -9 "$(cat "$XDG_RUNTIME_DIR"/vrift/*/pid)"
     exits 2 'the log goes on' quiet state ls /state/x/../
     exits 2 'with what is denied' quiet "$VRIFT" key show
     exits 1 'and what is before does not pass for whole' quiet audit verify
@@ -129,7 +118,6 @@ phases() {
     if native; then ok "the rest # SKIP native mode has no policy"; return; fi
     denials
     bad_policies
-    acts
     tampering
 }
 main

@@ -18,7 +18,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use vrift_protocol::admin::Failure;
-use vrift_protocol::state::VALUE_LEN_MAX;
+use vrift_protocol::state::{IMPORT, VALUE_LEN_MAX};
 
 /// All of it is in memory, and one transaction.
 const FILE_LEN_MAX: u64 = 64 << 20;
@@ -65,7 +65,7 @@ pub fn run(quiet: bool, path: &Path, json: bool) -> Result<u8> {
     let imported = values.len();
     let changes: Vec<_> =
         values.into_iter().map(|(key, (_, value))| (key.into_bytes(), Some(value))).collect();
-    space.change(&changes).map_err(refused)?;
+    space.change_as(IMPORT, &changes).map_err(refused)?;
     let mut out = Output::new();
     match json {
         true => out.json(&serde_json::json!({ "imported": imported }))?,

@@ -51,11 +51,12 @@ struct Wrong(Range<usize>, String);
 /// It cannot be read or is not right; line and column are named.
 pub fn read(home: &Path) -> Result<Policy> {
     let path = home.join(POLICY_FILE);
-    let text = match fs::read_to_string(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => DEFAULT.to_string(),
-        other => other.with_context(|| format!("cannot read {}", path.display()))?,
+    let (text, from) = match fs::read_to_string(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => (DEFAULT.to_string(), "the policy compiled in"),
+        other => (other.with_context(|| format!("cannot read {}", path.display()))?, POLICY_FILE),
     };
-    parse(&text).map_err(|Wrong(span, what)| {
+    let policy = parse(&text).map(|policy| Policy { from, ..policy });
+    policy.map_err(|Wrong(span, what)| {
         let (line, column) = place(&text, span.start);
         let what = what.lines().next().unwrap_or_default();
         anyhow!("{}:{line}:{column}: {what}\nnobody would be allowed what was meant, so the daemon does not start; mend the file or put it away", path.display())
@@ -76,7 +77,7 @@ fn parse(text: &str) -> Result<Policy, Wrong> {
         return Err(Wrong(rule.span(), format!("there are more than {RULES_MAX} rules")));
     }
     let rules = file.allow.into_iter().map(rule).collect::<Result<_, Wrong>>()?;
-    Ok(Policy { rules, digest: blake3::hash(text.as_bytes()).to_hex().to_string() })
+    Ok(Policy { rules, digest: blake3::hash(text.as_bytes()).to_hex().to_string(), from: "" })
 }
 
 fn rule(allow: Spanned<Allow>) -> Result<Rule, Wrong> {

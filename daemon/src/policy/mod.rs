@@ -80,6 +80,8 @@ pub struct Policy {
     rules: Vec<Rule>,
     /// BLAKE3 of the text, in hex.
     pub digest: String,
+    /// Where the text is from, in words.
+    pub from: &'static str,
 }
 
 impl Rule {
@@ -131,6 +133,13 @@ impl Policy {
     pub fn knows(&self, who: &Who) -> bool {
         self.rules.iter().any(|rule| rule.is_for(who))
     }
+}
+
+/// Keys of the daemon and the services: a person who may write there does so past them.
+pub fn is_guarded(path: &[u8]) -> bool {
+    const GUARDED: [&[u8]; 5] =
+        [b"/state/audit/", b"/state/boot/", b"/state/identity/", b"/state/keystore/", b"/state/system/"];
+    GUARDED.iter().any(|prefix| path.starts_with(prefix))
 }
 
 /// The user whose daemon this is.

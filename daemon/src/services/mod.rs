@@ -25,6 +25,9 @@ const OWN: usize = Service::ALL.len();
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
+/// Characters of the reason in an entry of the audit log.
+const WHY_LEN_MAX: usize = 300;
+
 /// Why a request to a service was not carried out.
 pub struct Refusal(pub Errno, pub String);
 
@@ -129,15 +132,36 @@ fn ask(daemon: &Daemon, who: &Who, service: Service, need: Need, json: &[u8]) ->
         return Err(Refusal(Errno::EACCES, text));
     }
     let answer = daemon.call(who, service, need, json);
-    if need == Need::Admin {
-        let what = format!("{path}{}", act(json));
-        let outcome = match &answer {
-            Ok(_) => "done".to_string(),
-            Err(Refusal(errno, _)) => format!("refused: {errno}"),
-        };
-        daemon.note(who, right, what.as_bytes(), &outcome);
+    let what = format!("{path}{}", act(json));
+    match &answer {
+        Ok(_) if is_act(service, need) => daemon.act(who, right, &what, "done"),
+        Err(refusal) if is_act(service, need) => {
+            daemon.act(who, right, &what, &format!("refused: {}", why(refusal)));
+        }
+        Err(refusal) if is_denial(refusal.0) => {
+            daemon.denied(who, right, what.as_bytes(), &format!("denied: {}", why(refusal)));
+        }
+        _ => {}
     }
     answer
+}
+
+/// In words, which have no secrets in them.
+fn why(Refusal(errno, text): &Refusal) -> String {
+    if text.is_empty() { errno.desc().into() } else { text.chars().take(WHY_LEN_MAX).collect() }
+}
+
+/// An administrative act; of boot control each change is one.
+fn is_act(service: Service, need: Need) -> bool {
+    need == Need::Admin || (service, need) == (Service::Boot, Need::Write)
+}
+
+/// The service does not let them: not theirs, never given away, or not proved.
+fn is_denial(errno: Errno) -> bool {
+    matches!(
+        errno,
+        Errno::EACCES | Errno::EPERM | Errno::EOPNOTSUPP | Errno::EILSEQ | Errno::EKEYREJECTED
+    )
 }
 
 /// What is asked for, without what it is asked with, which may be a secret: `"rotate"` or `{"rotate": ...}`.

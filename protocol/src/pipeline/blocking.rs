@@ -91,7 +91,19 @@ impl Blocking {
 
     /// Puts (Some) and deletes (None) all of these, or none, and returns when that survives a power cut.
     pub fn change(&mut self, changes: &[(Vec<u8>, Option<Vec<u8>>)]) -> Result<(), Failure> {
-        let begun = self.state(&StateRequest::new(Verb::Begin, b""))?;
+        self.change_as(b"", changes)
+    }
+
+    /// The same; the key of [`Verb::Begin`] says what it is for.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn change_as(
+        &mut self,
+        what: &[u8],
+        changes: &[(Vec<u8>, Option<Vec<u8>>)],
+    ) -> Result<(), Failure> {
+        let begun = self.state(&StateRequest::new(Verb::Begin, what))?;
         begun.result?;
         let within = Retry::Within(begun.connection);
         let carried_out = changes.iter().try_for_each(|(key, value)| {
