@@ -86,10 +86,14 @@ fn without_a_rule_another_user_may_do_nothing() {
     // Each is written down, with the user that the kernel named.
     let (rows, _) = State(&mut mine).list(b"/state/audit/log/", b"", 100).unwrap();
     assert!(rows.len() >= 10);
-    for row in rows {
-        let entry = State(&mut mine).get(&row.key).unwrap().unwrap();
-        assert!(String::from_utf8(entry).unwrap().contains("uid 65534 gid 65534"));
+    // The first two are the log's beginning and the policy.
+    let mut command_line = 0;
+    for row in &rows[2..] {
+        let entry = String::from_utf8(State(&mut mine).get(&row.key).unwrap().unwrap()).unwrap();
+        assert!(entry.contains("uid 65534 gid 65534"), "{entry}");
+        command_line += usize::from(entry.contains("\"the command line\""));
     }
+    assert_eq!(command_line, 1);
 }
 
 #[test]

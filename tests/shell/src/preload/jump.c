@@ -1,25 +1,31 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // A library to preload: the clock that people set is so many seconds off as the file JUMP_FILE says, for those who ask the C
 // library (clock_gettime, time, gettimeofday) and for files that are touched (futimens with UTIME_NOW). What counts on
-// without being set stays as it is.
+// without being set stays as it is. The file is mapped when the program starts: a service may not open it any more later. It
+// has 31 bytes at least and is overwritten in place.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
+static const char *text;
+
 static long long offset(void) {
-    static const char *path;
-    if (!path && !(path = getenv("JUMP_FILE"))) return 0;
-    char text[32] = {0};
-    int fd = syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return 0;
-    ssize_t len = read(fd, text, sizeof text - 1);
+    return text ? atoll(text) : 0;
+}
+
+__attribute__((constructor)) static void map(void) {
+    const char *path = getenv("JUMP_FILE");
+    int fd = path ? syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC) : -1;
+    if (fd < 0) return;
+    void *mapped = mmap(NULL, 32, PROT_READ, MAP_SHARED, fd, 0);
     close(fd);
-    return len > 0 ? atoll(text) : 0;
+    if (mapped != MAP_FAILED) text = mapped;
 }
 
 int clock_gettime(clockid_t clock, struct timespec *now) {
