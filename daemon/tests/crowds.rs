@@ -7,9 +7,10 @@ use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{MsgFlags, send};
 use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
 use vrift_protocol::admin::AdminRequest;
 use vrift_protocol::client::Client;
-use vrift_protocol::state::{PIECE_LEN, State, StateRequest, VALUE_LEN_MAX, Verb};
+use vrift_protocol::state::{PIECE_LEN, State, StateError, StateRequest, VALUE_LEN_MAX, Verb};
 use vrift_protocol::{FrameHeader, HEADER_LEN, Hello, MAX_FRAME_LEN, Op};
 use zerocopy::IntoBytes;
 
@@ -211,5 +212,61 @@ fn a_byte_at_a_time_and_frames_that_are_cut_or_sent_twice_disturb_nobody() {
     slow.send(&state_frame(14, &StateRequest::new(Verb::Get, b"/state/../state/slow")));
     assert_eq!(slow.receive().unwrap().0.status.get(), Errno::EINVAL as u32);
     assert_eq!(State(&mut good).get(b"/state/slow").unwrap().unwrap(), b"/slowly");
+    assert_eq!(world.pid(), pid);
+}
+
+#[test]
+fn clients_that_send_a_byte_each_second_are_bounded_and_others_are_served_meanwhile() {
+    /// As many of one user as may hold a value that is not whole.
+    const SLOW: usize = 24;
+    /// What the daemon gives a value is half of that.
+    const LONGEST: Duration = Duration::from_secs(60);
+    let world = World::started();
+    let pid = world.pid();
+    let long = vec![7; PIECE_LEN + 1];
+    // A hello by bytes is none: it is refused with the first one.
+    let mut mute = Raw::silent(&world.socket());
+    mute.send(&hello()[..1]);
+    assert_eq!(mute.receive().unwrap().0.status.get(), Errno::EPROTO as u32);
+    assert!(mute.receive().is_none());
+    let piece = |id: u64| {
+        let part = StateRequest { bytes: b"b", begins: id == 0, ..StateRequest::new(Verb::Part, b"") };
+        state_frame(id, &part)
+    };
+    let mut slow: Vec<Raw> = (0..SLOW).map(|_| Raw::connect(&world.socket(), 0, 0)).collect();
+    let mut cut = Raw::connect(&world.socket(), 0, 0);
+    let whole = state_frame(1, &StateRequest { bytes: b"x", ..StateRequest::new(Verb::Put, b"/state/cut") });
+    let mut client = world.client();
+    let (began, mut second, mut refused) = (Instant::now(), 0, false);
+    loop {
+        for raw in &mut slow {
+            raw.send(&piece(second));
+            assert_eq!(raw.receive().unwrap().0.status.get(), 0);
+        }
+        cut.send(&whole[second as usize % whole.len()..][..1]);
+        assert_ne!(cut.receive().unwrap().0.status.get(), 0);
+        // Everybody else is answered meanwhile; each answer has ten seconds.
+        for _ in 0..10 {
+            State(&mut client).put(b"/state/quick", &second.to_le_bytes()).unwrap();
+            assert_eq!(State(&mut client).get(b"/state/quick").unwrap().unwrap(), second.to_le_bytes());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        second += 1;
+        match State(&mut client).put(b"/state/long", &long) {
+            Ok(()) => break,
+            Err(StateError::Refused { errno: Errno::EAGAIN, .. }) => refused = true,
+            Err(error) => panic!("{error}"),
+        }
+        assert!(began.elapsed() < LONGEST, "they hold their place for good");
+    }
+    assert!(refused, "there was a place all the time");
+    for raw in &mut slow {
+        raw.send(&state_frame(99, &StateRequest::new(Verb::Put, b"/state/slow")));
+        assert_eq!(raw.receive().unwrap().0.status.get(), Errno::ETIMEDOUT as u32);
+    }
+    for key in [&b"/state/slow"[..], b"/state/cut"] {
+        assert_eq!(State(&mut client).get(key).unwrap(), None);
+    }
+    assert_eq!(State(&mut client).get(b"/state/long").unwrap().unwrap(), long);
     assert_eq!(world.pid(), pid);
 }
