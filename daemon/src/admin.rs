@@ -10,8 +10,8 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use vrift_protocol::admin::{
-    AdminReply, AdminRequest, DaemonStatus, Failure, PathBytes, Problem, RolledBack, Settle, SnapshotInfo, Target,
-    WorkspaceInfo,
+    AdminReply, AdminRequest, DaemonStatus, Failure, PathBytes, Problem, RolledBack, Settle, SnapshotInfo,
+    Target, WorkspaceInfo,
 };
 use vrift_protocol::history::RunRow;
 use vrift_protocol::{FrameHeader, MAX_FRAME_LEN, PROTOCOL_VERSION};

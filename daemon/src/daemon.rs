@@ -256,7 +256,12 @@ impl Daemon {
         }
         let this = Arc::clone(daemon);
         let spawned = std::thread::Builder::new().name("stop".into()).spawn(move || {
-            this.act(&format_args!("uid {uid}"), Right::Admin, &format!("daemon stop, by signal {signal}"), "done");
+            this.act(
+                &format_args!("uid {uid}"),
+                Right::Admin,
+                &format!("daemon stop, by signal {signal}"),
+                "done",
+            );
             if let Err(error) = this.finish() {
                 tracing::error!(error, "could not sync at the end");
             }

@@ -158,10 +158,7 @@ fn is_act(service: Service, need: Need) -> bool {
 
 /// The service does not let them: not theirs, never given away, or not proved.
 fn is_denial(errno: Errno) -> bool {
-    matches!(
-        errno,
-        Errno::EACCES | Errno::EPERM | Errno::EOPNOTSUPP | Errno::EILSEQ | Errno::EKEYREJECTED
-    )
+    matches!(errno, Errno::EACCES | Errno::EPERM | Errno::EOPNOTSUPP | Errno::EILSEQ | Errno::EKEYREJECTED)
 }
 
 /// What is asked for, without what it is asked with, which may be a secret: `"rotate"` or `{"rotate": ...}`.

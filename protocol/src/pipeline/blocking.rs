@@ -98,11 +98,7 @@ impl Blocking {
     ///
     /// # Errors
     /// [`Failure`].
-    pub fn change_as(
-        &mut self,
-        what: &[u8],
-        changes: &[(Vec<u8>, Option<Vec<u8>>)],
-    ) -> Result<(), Failure> {
+    pub fn change_as(&mut self, what: &[u8], changes: &[(Vec<u8>, Option<Vec<u8>>)]) -> Result<(), Failure> {
         let begun = self.state(&StateRequest::new(Verb::Begin, what))?;
         begun.result?;
         let within = Retry::Within(begun.connection);
