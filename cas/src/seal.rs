@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
-use statefs_journal::BlobHash;
+use statefs_journal::{BlobHash, StoreError};
 
 use crate::blank::MAY_BE_HELD;
 use crate::error::CasError;
@@ -14,7 +14,7 @@ use crate::home::{Cas, remove};
 use crate::hot::{file_len, make_parent, seal_mode};
 use crate::in_place::{OWN_FILE_MAX, vnode_name};
 use crate::lease::LeaseSupport;
-use crate::sparse::hash_file;
+use crate::sparse::{SparseReader, hash_file};
 use crate::staging::copy;
 use crate::sys;
 
@@ -156,6 +156,26 @@ impl Prepared<'_> {
             self.cas.unstored().remove(&self.sealed.hash);
         }
         outcome
+    }
+
+    /// Puts the content into the store before anything refers to it; true if it is new there. It is durable after the
+    /// store's next sync, and before every record that is appended after this returned.
+    ///
+    /// # Errors
+    /// `SourceChanged`: a writer came. `Io`, `NoSpace`, `Store`.
+    pub fn store(&self) -> Result<bool, CasError> {
+        let copy;
+        let content = if self.sealed.adopted {
+            &self.file
+        } else {
+            copy = File::open(&self.content).map_err(CasError::io("open", &self.content))?;
+            &copy
+        };
+        let mut source = SparseReader::new(content, 0).map_err(CasError::io("read", &self.content))?;
+        match self.cas.store.put_blob_from(&self.sealed.hash, &mut source, self.sealed.size_bytes) {
+            Err(StoreError::SourceMismatch { why, .. }) => Err(CasError::SourceChanged { why }),
+            result => Ok(result?),
+        }
     }
 
     /// Leaves everything as it was. The same as dropping it.

@@ -15,7 +15,9 @@ use std::time::Instant;
 use vrift_manifest::tree::TreeCache;
 use vrift_manifest::{Content, Dump, Index, Params, VnodeNo};
 
-const MAGIC: [u8; 8] = *b"VRIFTCP3";
+const MAGIC: [u8; 8] = *b"VRIFTCP4";
+/// Before what staged files had been.
+const MAGIC_3: [u8; 8] = *b"VRIFTCP3";
 /// Before snapshots.
 const MAGIC_2: [u8; 8] = *b"VRIFTCP2";
 /// Before extended attributes.
@@ -49,6 +51,7 @@ pub fn parts(spaces: &Namespaces, dump: &mut dyn FnMut(&Workspace) -> Dump) -> V
         let mut xattrs = Encoder::default();
         workspace.xattrs.encode(&mut xattrs);
         add_block(&mut bytes, &xattrs);
+        add_block(&mut bytes, &before_staged(workspace));
     }
     add_block(&mut bytes, &history(spaces));
     parts.push(Part::Bytes(bytes));
@@ -66,6 +69,34 @@ fn history(spaces: &Namespaces) -> Encoder {
     block.u32(spaces.snapshots.len() as u32);
     spaces.snapshots.values().for_each(|snapshot| snapshot.encode(&mut block));
     block
+}
+
+/// The content that files had before they were staged, or that was kept of them since: what they have when their
+/// staging files are gone.
+fn before_staged(workspace: &Workspace) -> Encoder {
+    let mut before: Vec<_> =
+        workspace.staged.iter().filter_map(|(vnode, hash)| Some((*vnode, (*hash)?))).collect();
+    before.sort_unstable();
+    let mut block = Encoder::default();
+    block.u32(before.len() as u32);
+    for (vnode, hash) in before {
+        block.u64(vnode).raw(&hash);
+    }
+    block
+}
+
+fn read_before_staged(from: &mut dyn Read, workspace: &mut Workspace) -> io::Result<()> {
+    let block = read_block(from)?;
+    let mut fields = Decoder::new(&block, "checkpoint staged files");
+    let mut take = || -> Result<(), Malformed> {
+        for _ in 0..fields.u32()? {
+            let (vnode, hash) = (fields.u64()?, fields.array()?);
+            workspace.staged.entry(vnode).and_modify(|before| *before = Some(hash));
+        }
+        Ok(())
+    };
+    take().map_err(invalid)?;
+    fields.finish().map_err(invalid)
 }
 
 fn read_history(from: &mut dyn Read, spaces: &mut Namespaces, order: &[u32]) -> io::Result<()> {
@@ -102,7 +133,7 @@ pub fn read(from: &mut dyn Read, places: &dyn Places) -> io::Result<Namespaces> 
     let mut from = BufReader::with_capacity(256 << 10, from);
     let mut magic = [0; 8];
     from.read_exact(&mut magic)?;
-    if ![MAGIC, MAGIC_2, MAGIC_1].contains(&magic) {
+    if ![MAGIC, MAGIC_3, MAGIC_2, MAGIC_1].contains(&magic) {
         return Err(invalid(Malformed("checkpoint magic")));
     }
     let header = read_block(&mut from)?;
@@ -117,10 +148,13 @@ pub fn read(from: &mut dyn Read, places: &dyn Places) -> io::Result<Namespaces> 
         if magic != MAGIC_1 {
             read_xattrs(&mut from, &mut workspace)?;
         }
+        if magic == MAGIC {
+            read_before_staged(&mut from, &mut workspace)?;
+        }
         order.push(workspace.id);
         spaces.workspaces.insert(workspace.id, workspace);
     }
-    if magic == MAGIC {
+    if [MAGIC, MAGIC_3].contains(&magic) {
         read_history(&mut from, &mut spaces, &order)?;
     }
     Ok(spaces)

@@ -50,6 +50,8 @@ pub struct DaemonStats {
 pub struct Daemon {
     pub folders: Folders,
     pub store: Arc<Store>,
+    /// On another device than the state folder, which then may be gone after a power cut when the store is not.
+    pub store_is_elsewhere: bool,
     pub cas: Cas,
     pub clock: Clock,
     /// For vnode requests that copy or hash.
@@ -104,6 +106,7 @@ impl Daemon {
         Ok(Daemon {
             history: crate::history::History::start(folders.home.clone())?,
             noticed: crate::noticed::Noticed::new(config.ingest.watch_dirs_max)?,
+            store_is_elsewhere: folders.store.is_elsewhere(&folders.home)?,
             folders,
             store,
             cas,
@@ -152,8 +155,35 @@ impl Daemon {
         kill_points::pass(|| format!("append {}", change.step()));
         self.log(spaces, &[Record::Change { workspace, origin, change: *change }])?;
         kill_points::pass(|| format!("appended {}", change.step()));
-        let applied = spaces.get_mut(workspace)?.apply(change);
-        match applied {
+        self.apply(spaces, workspace, origin, change)
+    }
+
+    /// The same for several changes of the daemon's own, with one write to the journal.
+    pub fn commit_all(
+        &self,
+        spaces: &mut Namespaces,
+        workspace: u32,
+        changes: &[Change<'_>],
+    ) -> Result<(), Errno> {
+        let origin = Origin::default();
+        let records: Vec<_> =
+            changes.iter().map(|change| Record::Change { workspace, origin, change: *change }).collect();
+        changes.iter().for_each(|change| kill_points::pass(|| format!("append {}", change.step())));
+        self.log(spaces, &records)?;
+        changes.iter().for_each(|change| kill_points::pass(|| format!("appended {}", change.step())));
+        // The journal has all of them.
+        let applied = changes.iter().map(|change| self.apply(spaces, workspace, origin, change).map(drop));
+        applied.collect::<Vec<_>>().into_iter().collect()
+    }
+
+    fn apply(
+        &self,
+        spaces: &mut Namespaces,
+        workspace: u32,
+        origin: Origin,
+        change: &Change<'_>,
+    ) -> Result<Applied, Errno> {
+        match spaces.get_mut(workspace)?.apply(change) {
             Ok(applied) => {
                 spaces.note_answer(origin, change, &applied);
                 self.watches.changed(spaces.get(workspace)?, change, &applied);

@@ -47,6 +47,8 @@ mod owner;
 mod patience;
 mod place;
 mod policy;
+#[cfg(test)]
+mod power_cuts;
 mod real_things;
 mod real_tree;
 mod real_xattrs;
@@ -56,6 +58,7 @@ mod removed;
 mod retry;
 mod run;
 mod scrub;
+mod seal;
 mod sealing;
 mod serve;
 mod server;

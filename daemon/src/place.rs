@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use vrift_protocol::names;
@@ -120,6 +120,16 @@ impl Place {
             Place::Vfio(_) => true,
             Place::Path(path) => fs::metadata(path).is_ok_and(|stat| stat.file_type().is_block_device()),
         }
+    }
+
+    /// Whether it is on another device than `folder`: a power cut may take the one and not the other.
+    ///
+    /// # Errors
+    /// What stat(2) says.
+    pub fn is_elsewhere(&self, folder: &Path) -> std::io::Result<bool> {
+        let Place::Path(path) = self else { return Ok(true) };
+        let store = fs::metadata(path)?;
+        Ok(store.file_type().is_block_device() || store.dev() != fs::metadata(folder)?.dev())
     }
 
     /// What to say where no store is found.

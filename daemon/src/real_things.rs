@@ -2,7 +2,7 @@
 
 use crate::daemon::{Daemon, cas_errno};
 use crate::namespace::errno_of;
-use crate::sealing::SealOutcome;
+use crate::seal::SealOutcome;
 use crate::vnode_ops::{Answer, Call};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};

@@ -11,10 +11,11 @@ use statefs_journal::{BlockDevice, Replay, Store, StoreError};
 use std::collections::HashSet;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use vrift_cas::{BlobHash, Cas};
-use vrift_manifest::{Content, Index, VnodeNo};
+use vrift_manifest::{Attr, Content, Index, VnodeNo};
 use vrift_protocol::{counters::COUNTERS_LEN, names};
 
 /// Name of an index that is not published yet.
@@ -101,8 +102,11 @@ fn take_over_staging(folders: &Folders, store: &Store, cas: &Cas, workspace: &mu
             Some((_, Content::Staged | Content::None)) => {
                 found.insert(number);
             }
-            Some((attr, Content::Sealed(hash))) if !is_kept(store, cas, &hash) => {
-                // Sealed in the journal, and then the daemon died before the rename.
+            Some((attr, Content::Sealed(hash)))
+                if !is_kept(store, cas, &hash) || was_written(folders, cas, workspace.id, &attr)? =>
+            {
+                // The daemon died between the journal's record of the sealing and the rename, and whoever was about to
+                // write the file did.
                 let change = Change::SetContent {
                     vnode: attr.vnode,
                     content: Content::Staged,
@@ -176,6 +180,13 @@ fn remove_lost(store: &Store, workspace: &mut Workspace, lost: &HashSet<u64>) ->
         amend(store, workspace, &Change::Unlink { dir, name: &name, now_ns })?;
     }
     Ok(())
+}
+
+/// Whether a staging file is not, or may soon be other than, what was sealed.
+fn was_written(folders: &Folders, cas: &Cas, workspace: u32, attr: &Attr) -> Result<bool> {
+    let stat = fs::symlink_metadata(folders.staging(workspace, attr.vnode.0))?;
+    let mtime_ns = stat.mtime().saturating_mul(1_000_000_000).saturating_add(stat.mtime_nsec());
+    Ok((stat.len(), mtime_ns) != (attr.size, attr.mtime_ns) || cas.has_writer(workspace, attr.vnode.0)?)
 }
 
 fn is_kept(store: &Store, cas: &Cas, hash: &[u8; 32]) -> bool {

@@ -1,23 +1,17 @@
-//! Staged becomes sealed: on the kernel's word that no writer is left, after some idle time or at once when
-//! somebody needs it.
+//! When staged becomes sealed: after some idle time. Who needs it at once calls `seal` itself.
 
 use crate::burst::{self, Burst};
 use crate::daemon::{Daemon, cas_errno};
-use crate::kill_points;
-use crate::record::{Change, Origin};
+use crate::seal;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
-use std::collections::HashMap;
-use std::fs;
+use std::collections::{BTreeMap, HashMap};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use vrift_cas::{CommitOutcome, PrepareOutcome, Prepared};
-use vrift_manifest::{Content, SetAttr, VnodeNo};
+use vrift_manifest::VnodeNo;
 
 /// A file that was closed is sealed after this time without another close: a linker or archiver that opens
 /// the same file again soon does not pay for a copy.
@@ -31,24 +25,6 @@ const WAIT_MAX: Duration = Duration::from_secs(1);
 const SWEEP: Duration = Duration::from_secs(1);
 /// A file that could not be sealed for lack of space or an I/O error is tried again after this time.
 const RETRY: Duration = Duration::from_secs(5);
-
-/// What became of an attempt to seal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SealOutcome {
-    Sealed,
-    /// Somebody still writes it.
-    Busy,
-    /// It is not staged (any more).
-    Gone,
-}
-
-/// Times of a staging file, in nanoseconds since 1970, and its mode, that sealing must not lose.
-#[derive(Clone, Copy)]
-struct KernelTimes {
-    atime_ns: i64,
-    ctime_ns: i64,
-    mode: u32,
-}
 
 /// The kernel's messages about staging files.
 pub struct SealQueue {
@@ -82,127 +58,6 @@ impl Daemon {
         }
         Ok(())
     }
-
-    /// Seals one staged vnode if no writer is left. Hashes outside the core lock.
-    pub fn seal(&self, workspace: u32, vnode: VnodeNo) -> Result<SealOutcome, Errno> {
-        if crate::unnamed::is_unnamed(vnode.0) {
-            return crate::unnamed::end(self, workspace, vnode.0).map(|()| SealOutcome::Gone);
-        }
-        let key = (workspace, vnode.0);
-        let path = self.folders.staging(workspace, vnode.0);
-        {
-            let mut spaces = self.spaces();
-            while spaces.sealing.contains(&key) {
-                spaces = self.wait_for_seal(spaces, key);
-            }
-            let attr = spaces.get(workspace)?.index.attr(vnode);
-            if attr.is_none_or(|attr| attr.content != Content::Staged) {
-                return Ok(SealOutcome::Gone);
-            }
-            spaces.sealing.insert(key);
-        }
-        // Before the hot tier's mode and name change the one, and hashing the other.
-        let times = fs::symlink_metadata(&path).ok().map(|stat| KernelTimes {
-            atime_ns: stat.atime() * 1_000_000_000 + stat.atime_nsec(),
-            ctime_ns: stat.ctime() * 1_000_000_000 + stat.ctime_nsec(),
-            mode: stat.mode(),
-        });
-        let outcome = match self.cas.prepare_seal(workspace, vnode.0) {
-            Ok(PrepareOutcome::Prepared(prepared)) => {
-                kill_points::pass(|| "seal prepared".into());
-                self.adopt(workspace, vnode, prepared, times)
-            }
-            Ok(PrepareOutcome::Busy) => Ok(SealOutcome::Busy),
-            Ok(PrepareOutcome::Gone) => Ok(SealOutcome::Gone),
-            Err(error) => {
-                tracing::error!(workspace, vnode = vnode.0, %error, "cannot seal");
-                Err(cas_errno(&error))
-            }
-        };
-        self.spaces().sealing.remove(&key);
-        self.announce_seal();
-        outcome
-    }
-
-    /// Journal first, then the rename: after a crash between the two the staging file is found and adopted,
-    /// while the other order would leave a staged vnode without its bytes.
-    fn adopt(
-        &self,
-        workspace: u32,
-        vnode: VnodeNo,
-        prepared: Prepared<'_>,
-        times: Option<KernelTimes>,
-    ) -> Result<SealOutcome, Errno> {
-        let mut spaces = self.spaces();
-        let attr = spaces.get(workspace)?.index.attr(vnode);
-        let Some(attr) = attr.filter(|attr| attr.content == Content::Staged) else {
-            prepared.abandon();
-            return Ok(SealOutcome::Gone);
-        };
-        let sealed = *prepared.sealed();
-        // Not written since it was staged: its change time is the vnode's own.
-        let ctime_ns = match times.filter(|_| sealed.mtime_ns != attr.mtime_ns) {
-            Some(times) => attr.ctime_ns.max(times.ctime_ns).max(sealed.mtime_ns),
-            None => attr.ctime_ns,
-        };
-        let content = |content, mtime_ns| Change::SetContent {
-            vnode,
-            content,
-            size: sealed.size_bytes,
-            blocks: sealed.blocks,
-            mtime_ns,
-            ctime_ns,
-        };
-        // As long as it was staged, the time of the last read was the staging file's.
-        if let Some(times) = times.filter(|times| times.atime_ns != attr.atime_ns) {
-            let set = SetAttr { atime_ns: Some(times.atime_ns), ..SetAttr::default() };
-            self.commit(&mut spaces, workspace, Origin::default(), &Change::SetAttr { vnode, set })?;
-        }
-        if let Some(mode) = times.and_then(|times| crate::set_id::left(attr.mode, times.mode)) {
-            let set = SetAttr { mode: Some(mode), ..SetAttr::default() };
-            self.commit(&mut spaces, workspace, Origin::default(), &Change::SetAttr { vnode, set })?;
-        }
-        let is_new = !self.store.has_blob(&sealed.hash) && !self.cas.hot_path(&sealed.hash).exists();
-        let change = content(Content::Sealed(sealed.hash.0), sealed.mtime_ns);
-        self.commit(&mut spaces, workspace, Origin::default(), &change)?;
-        let committed = prepared.commit();
-        kill_points::pass(|| "seal committed".into());
-        match committed {
-            Ok(CommitOutcome::Sealed(_)) => {
-                self.spares.forget_held(workspace, vnode);
-                if is_new {
-                    self.new_bytes.fetch_add(sealed.size_bytes, Ordering::Relaxed);
-                }
-                // The name by which readers open it, so that the first of them need not ask for it.
-                let blob = self.cas.hot_path(&sealed.hash);
-                let _ = fs::hard_link(&blob, vrift_cas::vnode_name(&blob, vnode.0));
-                if !sealed.adopted {
-                    let _ = self.cas.remove_staging(workspace, vnode.0);
-                }
-                Ok(SealOutcome::Sealed)
-            }
-            refused => {
-                let change = content(Content::Staged, sealed.mtime_ns);
-                self.commit(&mut spaces, workspace, Origin::default(), &change)?;
-                match refused {
-                    Err(error) => {
-                        tracing::error!(workspace, vnode = vnode.0, %error, "cannot seal");
-                        Err(cas_errno(&error))
-                    }
-                    Ok(_) => Ok(SealOutcome::Busy),
-                }
-            }
-        }
-    }
-
-    /// Seals everything in a workspace that has no writer left; what still has one stays staged.
-    pub fn seal_all(&self, workspace: u32) -> Result<(), Errno> {
-        let staged: Vec<u64> = self.spaces().get(workspace)?.staged.keys().copied().collect();
-        for vnode in staged {
-            self.seal(workspace, VnodeNo(vnode))?;
-        }
-        Ok(())
-    }
 }
 
 /// The thread that seals what has been idle.
@@ -221,16 +76,24 @@ pub fn run(daemon: &Arc<Daemon>) {
         let now = Instant::now();
         let ready: Vec<_> = due.iter().filter(|(_, at)| **at <= now).map(|(key, at)| (*key, *at)).collect();
         let mut put_off = false;
-        for (key, at) in ready {
-            if burst.look(daemon) && at.elapsed() < WAIT_MAX {
+        let mut by_workspace: BTreeMap<u32, Vec<(VnodeNo, Instant)>> = BTreeMap::new();
+        for ((workspace, vnode), at) in ready {
+            by_workspace.entry(workspace).or_default().push((VnodeNo(vnode), at));
+        }
+        let batches = by_workspace
+            .iter()
+            .flat_map(|(workspace, files)| files.chunks(seal::AT_ONCE).map(move |files| (*workspace, files)));
+        for (workspace, files) in batches {
+            if burst.look(daemon) && files.iter().all(|(_, at)| at.elapsed() < WAIT_MAX) {
                 put_off = true;
                 break;
             }
-            due.remove(&key);
-            // Busy: the last writer's close will be heard.
-            if daemon.seal(key.0, VnodeNo(key.1)).is_err() {
-                due.insert(key, Instant::now() + RETRY);
-            }
+            let vnodes: Vec<VnodeNo> = files.iter().map(|(vnode, _)| *vnode).collect();
+            daemon.seal_some(workspace, &vnodes, &mut |vnode, outcome| match outcome {
+                Err(_) => _ = due.insert((workspace, vnode.0), Instant::now() + RETRY),
+                // Busy: the last writer's close will be heard.
+                Ok(_) => _ = due.remove(&(workspace, vnode.0)),
+            });
         }
         if put_off {
             std::thread::sleep(burst::LOOK);

@@ -20,6 +20,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use vrift_cas::Cas;
+use vrift_manifest::VnodeNo;
 use vrift_protocol::names;
 
 /// Serves until told to stop.
@@ -209,12 +210,13 @@ impl Daemon {
         if let Some(why) = &self.spaces().broken {
             return Err(why.clone());
         }
+        // What is still open may have been written without a request.
+        self.sync_staged()?;
         if !self.dirty.swap(false, Ordering::AcqRel) && self.cas.pending() == 0 {
-            return self.sync_staged();
+            return Ok(());
         }
         let synced = || -> Result<(), String> {
             self.flush().map_err(|error| error.to_string())?;
-            self.sync_staged()?;
             self.store.sync().map_err(|error| error.to_string())?;
             Ok(())
         };
@@ -231,6 +233,9 @@ impl Daemon {
             .collect();
         let mut folders = std::collections::BTreeSet::new();
         for (workspace, vnode) in staged {
+            self.keep_written(workspace, VnodeNo(vnode)).map_err(|errno| {
+                format!("cannot keep what was written to a file that is still open: {errno}")
+            })?;
             // Gone: sealed or removed meanwhile.
             if let Ok(file) = File::open(self.folders.staging(workspace, vnode)) {
                 file.sync_data().map_err(|error| format!("cannot sync a staging file: {error}"))?;
