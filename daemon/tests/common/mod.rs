@@ -4,6 +4,7 @@
 
 pub mod sys;
 
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{
@@ -27,7 +28,7 @@ use vrift_protocol::{FrameHeader, HEADER_LEN, Hello, Op, VnodeReply, VnodeReques
 use zerocopy::{FromBytes, IntoBytes};
 
 /// Longest wait for anything that should happen at once.
-pub const SOON: Duration = Duration::from_secs(10);
+pub const SOON: Duration = Duration::from_secs(60);
 
 /// Held while a child is started that inherits something.
 static SPAWN: Mutex<()> = Mutex::new(());
@@ -253,7 +254,7 @@ impl Raw {
         let flags = SockFlag::SOCK_CLOEXEC;
         let socket = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None).unwrap();
         connect(socket.as_raw_fd(), &UnixAddr::new(path).unwrap()).unwrap();
-        setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::seconds(10)).unwrap();
+        setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::seconds(60)).unwrap();
         Raw { socket, next_id: 1 }
     }
 
@@ -282,7 +283,11 @@ impl Raw {
         let mut control = nix::cmsg_space!([i32; 1]);
         let mut slices = [IoSliceMut::new(&mut buffer)];
         let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-        let message = recvmsg::<()>(self.socket.as_raw_fd(), &mut slices, Some(&mut control), flags).ok()?;
+        let message = match recvmsg::<()>(self.socket.as_raw_fd(), &mut slices, Some(&mut control), flags) {
+            Ok(message) => message,
+            Err(Errno::EAGAIN) => panic!("neither an answer nor an end of file"),
+            Err(_) => return None,
+        };
         let mut fd = None;
         for control in message.cmsgs().unwrap() {
             if let ControlMessageOwned::ScmRights(fds) = control {
