@@ -92,7 +92,13 @@ pub fn with_root<T>(
 ) -> Result<T, Errno> {
     daemon.seal_all(id)?;
     daemon.flush().map_err(|error| cas_errno(&error))?;
-    while !step(daemon, id)? {}
+    // Twice what there is: who changes names faster than this is held up for the rest of it.
+    let steps_max = 2 * daemon.spaces().get(id)?.index.slots() as usize / STEP_ENTRIES;
+    for _ in 0..steps_max {
+        if step(daemon, id, None)?.is_none() {
+            break;
+        }
+    }
     let mut frozen = HashMap::new();
     for _ in 0..FREEZES_MAX {
         let staged = {
@@ -131,18 +137,23 @@ fn seal(
     sealed
 }
 
-/// Seals some directories; whether all that can be are.
-fn step(daemon: &Daemon, id: u32) -> Result<bool, Errno> {
+/// Seals some directories, unless other than the expected number is known to have changed: then somebody is at work.
+/// How many there are after it; None: there is nothing to go on with.
+fn step(daemon: &Daemon, id: u32, expected: Option<usize>) -> Result<Option<usize>, Errno> {
     let mut spaces = daemon.spaces();
-    match seal(daemon, spaces.get_mut(id)?, &HashMap::new(), STEP_ENTRIES) {
-        Ok(root) => Ok(root.is_some()),
-        Err(SealError::Staged(_)) => Ok(true),
+    let workspace = spaces.get_mut(id)?;
+    if expected.is_some_and(|count| workspace.tree.dirty_count() != count) {
+        return Ok(None);
+    }
+    match seal(daemon, workspace, &HashMap::new(), STEP_ENTRIES) {
+        Ok(None) => Ok(Some(workspace.tree.dirty_count())),
+        Ok(Some(_)) | Err(SealError::Staged(_)) => Ok(None),
         Err(SealError::Io(error)) => Err(unsealed(id, &error)),
     }
 }
 
 /// Called by the flusher: the many directories of a first take-in or a large build are sealed before a snapshot has to
-/// wait for it.
+/// wait for it. Whoever goes on changing names is not run after: the flusher has a journal to shorten meanwhile.
 pub fn prepare(daemon: &Daemon) {
     let due = |workspace: &crate::namespace::Workspace| {
         workspace.base.is_some() && workspace.runs.is_empty() && workspace.tree.dirty_count() >= AHEAD_MIN
@@ -156,7 +167,13 @@ pub fn prepare(daemon: &Daemon) {
         // Somebody is at it: later.
         let Ok(_turn) = turn.try_lock() else { continue };
         let _hold = daemon.gc.hold();
-        while matches!(step(daemon, id), Ok(false)) && !daemon.is_stopping() {}
+        let mut left = None;
+        while let Ok(Some(count)) = step(daemon, id, left) {
+            left = Some(count);
+            if daemon.is_stopping() {
+                return;
+            }
+        }
     }
 }
 

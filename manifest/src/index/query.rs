@@ -113,7 +113,7 @@ impl Index {
     }
 
     /// Slots below this were in use at some time.
-    pub(crate) fn slots(&self) -> u32 {
+    pub fn slots(&self) -> u32 {
         self.window().u32(header::INODE_HIGH)
     }
 

@@ -44,7 +44,7 @@ impl From<io::Error> for SealError {
 
 impl Index {
     /// Writes the objects of directories that changed since the last call with the same cache, children first. None:
-    /// `entries_max` were written and there are more; the next call goes on.
+    /// about `entries_max` were written and there are more; the next call goes on.
     ///
     /// # Errors
     /// [`SealError`]; what was written so far is remembered.
@@ -59,15 +59,23 @@ impl Index {
         if cache.objects.is_empty() {
             self.vnodes(&mut |vnode| cache.note_generation(vnode));
         }
+        let changed = self.changed(cache);
         let (mut staged, mut waiting) = (Vec::new(), HashSet::new());
         let mut written = 0;
-        for dir in self.due(cache).iter().rev() {
+        let mut path = vec![(ROOT, self.due_in(ROOT, &changed, cache))];
+        while let Some((dir, below)) = path.last_mut() {
+            if let Some(child) = below.pop() {
+                path.push((child, self.due_in(child, &changed, cache)));
+                continue;
+            }
             if written > entries_max {
                 return Ok(None);
             }
+            let dir = *dir;
+            path.pop();
             let before = staged.len();
             let mut entries = Vec::new();
-            self.children(*dir, &mut |name, child| match self.entry(name, child, cache, facts) {
+            self.children(dir, &mut |name, child| match self.entry(name, child, cache, facts) {
                 Some(entry) => entries.push(entry),
                 None => staged.push(child),
             });
@@ -77,7 +85,8 @@ impl Index {
                 continue;
             }
             entries.sort_unstable_by(|one, two| one.name.cmp(&two.name));
-            written += entries.len();
+            // An empty directory is work as well.
+            written += 1 + entries.len();
             let address = facts.put(&encode(&entries))?;
             cache.objects.insert(dir.slot(), address);
             cache.dirty.remove(&dir.slot());
@@ -92,8 +101,8 @@ impl Index {
         Ok(Some(TreeRoot { entry, slots: self.slots(), generation_floor }))
     }
 
-    /// Directories to be written: those that changed or have no object, and what leads to them; parents first.
-    fn due(&self, cache: &mut TreeCache) -> Vec<VnodeNo> {
+    /// Directories that changed, and what leads to them.
+    fn changed(&self, cache: &mut TreeCache) -> HashSet<u32> {
         if !cache.linked.is_empty() {
             let linked = std::mem::take(&mut cache.linked);
             self.each_dentry(&mut |parent, child| {
@@ -109,17 +118,18 @@ impl Index {
                 at = self.parent_slot(slot);
             }
         }
-        let mut due = vec![ROOT];
-        let mut at = 0;
-        while let Some(dir) = due.get(at).copied() {
-            self.children(dir, &mut |_, child| {
-                let slot = child.slot();
-                if self.is_dir(child) && (changed.contains(&slot) || !cache.objects.contains_key(&slot)) {
-                    due.push(child);
-                }
-            });
-            at += 1;
-        }
+        changed
+    }
+
+    /// The directories in a directory that are to be written before it: they changed, or have no object.
+    fn due_in(&self, dir: VnodeNo, changed: &HashSet<u32>, cache: &TreeCache) -> Vec<VnodeNo> {
+        let mut due = Vec::new();
+        self.children(dir, &mut |_, child| {
+            let slot = child.slot();
+            if self.is_dir(child) && (changed.contains(&slot) || !cache.objects.contains_key(&slot)) {
+                due.push(child);
+            }
+        });
         due
     }
 
