@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # Promise: an identity is that of the user whom the kernel names; a machine logs in by challenge and answer as long as its key
 # counts; tokens are sealed to their owner and in no record in the clear; three of five shares, and no fewer, open what a
-# forgotten passphrase locks; what is in a record and not known is kept.
+# forgotten passphrase locks; a record that was changed, rolled back, removed or put in is refused.
 . "${0%/*}/lib.sh"
 
 tree() { echo data >file; }
@@ -144,9 +144,18 @@ below = "/service/"
 service = "identityd"
 may = ["read", "write", "list"]
 below = "/state/identity/"
+[[allow]]
+service = "identityd"
+may = ["write"]
+below = "/service/keystored/"
+[[allow]]
+service = "keystored"
+may = ["read", "write", "list"]
+below = "/state/keystore/"
 TOML
     is "$(state ls /state/identity/ | sed "s,$folder/,,")" "credentials.json
 keystore.json
+ledger.json
 machine_keys/brief.json
 machine_keys/laptop.json
 machine_keys/opener.json
@@ -156,30 +165,43 @@ machine_keys/server.json" 'the records are where they should be'
         fails "no secret in $key" grep -q -e secret-token -e "$(sed 's/.* //' "$T/laptop")" -e 'pass phrase' "$T/record"
         check "it has a version: $key" grep -q '"version": 1' "$T/record"
     done
-    state get $folder/credentials.json | sed '0,/"version": 1/s//"version": 1, "newer": {"a": [1]}/' >"$T/newer"
-    state put $folder/credentials.json -f "$T/newer"
-    exits 0 'a change of a record with an unknown field' quiet identity credential rm other
-    check 'keeps it' sh -c '"$1" state get "$2" | tr -d " \n" | grep -q "\"newer\":{\"a\":\[1\]}"' sh "$VRIFT" $folder/credentials.json
-    sed 's/"version": 1/"version": 2/' "$T/newer" >"$T/newest"
-    state put $folder/credentials.json -f "$T/newest"
-    exits 3 'a newer version is refused' quiet identity credential list
-    check 'which is said' grep -q 'of version 2' "$T/err"
-    state put $folder/credentials.json -f "$T/newer"
-    # A token under another one's name.
-    sed 's/"store":/"stolen":/' "$T/newer" >"$T/moved"
-    state put $folder/credentials.json -f "$T/moved"
-    exits 1 'a token that was moved does not open' quiet identity credential get stolen --passphrase-file "$T/pass2"
-    state put $folder/credentials.json -f "$T/newer"
-    # A key that is past its time stays so: as if the clock were put back behind what the record says.
-    state get $folder/machine_keys/brief.json | sed 's/"expires_ns": [0-9]*/"expires_ns": 9000000000000000000/' >"$T/brief.json"
-    state put $folder/machine_keys/brief.json -f "$T/brief.json"
-    exits 1 'what was once past its time stays so' quiet identity machine login brief --key "$T/brief"
+    # A record of before, as somebody could put it in place who has the disk.
+    record=$folder/machine_keys/laptop.json
+    state get $record >"$T/before"
+    exits 0 'a machine is revoked' quiet identity machine revoke laptop
+    state get $record >"$T/after"
+    state put $record -f "$T/before"
+    exits 3 'its older record is refused' quiet identity machine login laptop --key "$T/laptop"
+    check 'which is said' grep -q 'not its newest record.*not as they were written' "$T/err"
+    restart
+    exits 3 'also after a restart' quiet identity machine login laptop --key "$T/laptop"
+    state put $record -f "$T/after"
+    exits 1 'the right one says what it is' quiet identity machine login laptop --key "$T/laptop"
+    check 'revoked' grep -q 'is revoked' "$T/err"
+    state get $folder/machine_keys/server.json >"$T/server.json"
+    state del $folder/machine_keys/server.json
+    exits 3 'one that was removed' quiet identity machine list
+    state put $folder/machine_keys/server.json -f "$T/server.json"
+    state put $folder/machine_keys/none.json -f "$T/server.json"
+    exits 3 'one that was put in' quiet identity machine list
+    state del $folder/machine_keys/none.json
+    exits 0 'put right' quiet identity machine list
+    exits 0 'a sealed keystore' quiet "$VRIFT" key seal --passphrase-file "$T/pass"
+    restart
+    exits 3 'keeps the keys of the ledger' quiet identity machine list
+    check 'and how it is opened is said' grep -q 'vrift key unlock' "$T/err"
+    exits 0 'unlocked' quiet "$VRIFT" key unlock --passphrase-file "$T/pass"
+    exits 0 'it gives them' quiet identity machine list
     exits 0 'changes are in the audit log' \
         sh -c 'for act in add_user enrol rotate revoke relock share_out; do "$1" audit | grep -q "admin of /service/identityd/$act: done" || exit 1; done' sh "$VRIFT"
-    fails 'without a secret' sh -c '"$1" audit --json | grep -q -e seal -e sign' sh "$VRIFT"
+    fails 'without a secret' sh -c '"$1" audit --json | grep -e "\"what\"" -e "\"outcome\"" |
+        grep -q -e "[0-9a-f]\{20\}" -e "pass phrase" -e secret-token' sh "$VRIFT"
     fails 'nor is one in the log' grep -q -e secret-token -e 'pass phrase' "$XDG_RUNTIME_DIR"/vrift/*/log
     exits 1 'removing it takes a word' quiet identity user remove
     exits 0 'the user is removed' quiet identity user remove --yes
+    state put $record -f "$T/before"
+    exits 3 'what was kept of it does not come back' quiet identity machine login laptop --key "$T/laptop"
+    exits 0 'it is removed again' quiet identity user remove --yes
     is "$(state ls /state/identity/)" '' 'with all records'
     exits 1 'and is not there' quiet identity user show
 }

@@ -1,10 +1,10 @@
 //! Credentials: tokens for remote stores, sealed to their owner.
 
 use crate::records::{self, absent, invalid, now_ns};
+use crate::space::Space;
 use crate::users;
 use nix::errno::Errno;
 use vrift_protocol::identity::{Credential, CredentialInfo, Credentials, Other, Reply};
-use vrift_protocol::pipeline::Blocking;
 use vrift_service::Refusal;
 
 /// They are one value, of at most 1 MiB.
@@ -28,17 +28,17 @@ fn info(name: &str, credential: &Credential) -> CredentialInfo {
     }
 }
 
-fn read(space: &mut Blocking, user: &str) -> Result<Credentials, Refusal> {
+fn read(space: &mut Space<'_>, user: &str) -> Result<Credentials, Refusal> {
     users::known(space, user)?;
     Ok(records::read(space, &records::credentials(user))?.unwrap_or_default())
 }
 
-pub fn all(space: &mut Blocking, user: &str) -> Result<Reply, Refusal> {
+pub fn all(space: &mut Space<'_>, user: &str) -> Result<Reply, Refusal> {
     let all = read(space, user)?;
     Ok(Reply::Credentials(all.credentials.iter().map(|(name, credential)| info(name, credential)).collect()))
 }
 
-pub fn put(space: &mut Blocking, user: &str, name: &str, new: New) -> Result<Reply, Refusal> {
+pub fn put(space: &mut Space<'_>, user: &str, name: &str, new: New) -> Result<Reply, Refusal> {
     records::name(name)?;
     new.url.as_deref().map(records::text).transpose()?;
     records::sealed(&new.sealed, SEALED_DIGITS_MAX)?;
@@ -61,13 +61,13 @@ fn none(name: &str) -> Refusal {
     absent(format!("there is no credential {name}"))
 }
 
-pub fn get(space: &mut Blocking, user: &str, name: &str) -> Result<Reply, Refusal> {
+pub fn get(space: &mut Space<'_>, user: &str, name: &str) -> Result<Reply, Refusal> {
     let all = read(space, user)?;
     let credential = all.credentials.get(name).ok_or_else(|| none(name))?;
     Ok(Reply::Credential { info: info(name, credential), sealed: credential.sealed.clone() })
 }
 
-pub fn delete(space: &mut Blocking, user: &str, name: &str) -> Result<Reply, Refusal> {
+pub fn delete(space: &mut Space<'_>, user: &str, name: &str) -> Result<Reply, Refusal> {
     let mut all = read(space, user)?;
     all.credentials.remove(name).ok_or_else(|| none(name))?;
     records::write(space, records::credentials(user), &all)?;

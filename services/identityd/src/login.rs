@@ -3,11 +3,11 @@
 
 use crate::machines;
 use crate::records::refused;
+use crate::space::Space;
 use nix::errno::Errno;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use vrift_protocol::identity::{self, MAY_OPEN, Reply};
-use vrift_protocol::pipeline::Blocking;
 use vrift_secret::keys::is_signed;
 use vrift_secret::{hex, random};
 use vrift_service::Refusal;
@@ -67,7 +67,7 @@ impl Door {
         self.sessions.retain(other);
     }
 
-    pub fn challenge(&mut self, space: &mut Blocking, user: &str, machine: &str) -> Result<Reply, Refusal> {
+    pub fn challenge(&mut self, space: &mut Space<'_>, user: &str, machine: &str) -> Result<Reply, Refusal> {
         let known = machines::valid(space, user, machine)?;
         let challenge = give(&mut self.challenges, (user, machine, &known.sign), CHALLENGE_TIMEOUT)?;
         Ok(Reply::Challenge { challenge })
@@ -75,7 +75,7 @@ impl Door {
 
     pub fn login(
         &mut self,
-        space: &mut Blocking,
+        space: &mut Space<'_>,
         user: &str,
         machine: &str,
         challenge: &str,
@@ -98,7 +98,7 @@ impl Door {
         Ok(Reply::LoggedIn { user, machine, capabilities: known.capabilities, session })
     }
 
-    pub fn unlock(&mut self, space: &mut Blocking, user: &str, session: &str) -> Result<Reply, Refusal> {
+    pub fn unlock(&mut self, space: &mut Space<'_>, user: &str, session: &str) -> Result<Reply, Refusal> {
         let now = Instant::now();
         let is = |given: &&Given| given.word == session && given.user == user && given.until > now;
         let given = self.sessions.iter().find(is);

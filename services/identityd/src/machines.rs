@@ -1,12 +1,12 @@
 //! Keys of machines: enrolled, replaced, revoked, expired.
 
 use crate::records::{self, absent, invalid, now_ns, refused};
+use crate::space::Space;
 use crate::users;
 use nix::errno::Errno;
 use vrift_protocol::identity::{
     self, MAY_OPEN, Machine, MachineInfo, MachineKeys, OldKey, Reply, Standing, VERSION,
 };
-use vrift_protocol::pipeline::Blocking;
 use vrift_secret::keys::is_signed;
 use vrift_service::Refusal;
 
@@ -38,17 +38,17 @@ fn info(machine: &Machine) -> MachineInfo {
     }
 }
 
-pub fn find(space: &mut Blocking, user: &str, name: &str) -> Result<Option<Machine>, Refusal> {
+pub fn find(space: &mut Space<'_>, user: &str, name: &str) -> Result<Option<Machine>, Refusal> {
     records::read(space, &records::machine(user, name)?)
 }
 
 /// The machine, which must be there.
-pub fn known(space: &mut Blocking, user: &str, name: &str) -> Result<Machine, Refusal> {
+pub fn known(space: &mut Space<'_>, user: &str, name: &str) -> Result<Machine, Refusal> {
     find(space, user, name)?.ok_or_else(|| absent(format!("there is no machine {name}")))
 }
 
 /// The machine, if its key counts. One that is past its time stays so, whatever becomes of the clock.
-pub fn valid(space: &mut Blocking, user: &str, name: &str) -> Result<Machine, Refusal> {
+pub fn valid(space: &mut Space<'_>, user: &str, name: &str) -> Result<Machine, Refusal> {
     let machine = known(space, user, name)?;
     match standing(&machine) {
         Standing::Valid => Ok(machine),
@@ -62,12 +62,11 @@ pub fn valid(space: &mut Blocking, user: &str, name: &str) -> Result<Machine, Re
     }
 }
 
-pub fn all(space: &mut Blocking, user: &str) -> Result<Reply, Refusal> {
+pub fn all(space: &mut Space<'_>, user: &str) -> Result<Reply, Refusal> {
     users::known(space, user)?;
     let prefix = records::machines(user);
     let mut machines = Vec::new();
-    for row in space.list(prefix.as_bytes())? {
-        let key = String::from_utf8_lossy(&row.key).into_owned();
+    for key in space.below(&prefix)? {
         if let Some(machine) = records::read::<Machine>(space, &key)? {
             machines.push(info(&machine));
         }
@@ -102,7 +101,7 @@ fn check_capabilities(capabilities: &[String], unlock: Option<&String>) -> Resul
 
 /// A new machine, or a new key for one whose key does not count any more.
 pub fn enrol(
-    space: &mut Blocking,
+    space: &mut Space<'_>,
     user: &str,
     name: &str,
     keys: MachineKeys,
@@ -129,7 +128,7 @@ pub fn enrol(
             (older(&machine, until), machine.other)
         }
         None => {
-            if space.list(records::machines(user).as_bytes())?.len() >= MACHINES_MAX {
+            if space.below(&records::machines(user))?.len() >= MACHINES_MAX {
                 return Err(Refusal::new(
                     Errno::ENOSPC,
                     format!("there are {MACHINES_MAX} machines already"),
@@ -162,7 +161,7 @@ fn older(machine: &Machine, until_ns: i64) -> Vec<OldKey> {
 }
 
 pub fn rotate(
-    space: &mut Blocking,
+    space: &mut Space<'_>,
     user: &str,
     name: &str,
     keys: MachineKeys,
@@ -183,7 +182,7 @@ pub fn rotate(
     Ok(Reply::Machine(info(&machine)))
 }
 
-pub fn revoke(space: &mut Blocking, user: &str, name: &str) -> Result<Reply, Refusal> {
+pub fn revoke(space: &mut Space<'_>, user: &str, name: &str) -> Result<Reply, Refusal> {
     let machine = known(space, user, name)?;
     if machine.revoked_ns.is_some() {
         return Ok(Reply::Machine(info(&machine)));

@@ -1,6 +1,6 @@
 //! identityd: users, the keys of their machines, and credentials.
 //!
-//! Lives here: who may log in, which records a user has, proofs that whoever hands in a public key has the private one. May
+//! Lives here: who may log in, which records a user has and whether they are as they were written, proofs that whoever hands in a public key has the private one. May
 //! import protocol, what services share, and `vrift-secret` to check signatures. Must never appear here: files, anything
 //! that opens what is sealed, a user's name that comes from a request.
 #![forbid(unsafe_code)]
@@ -9,10 +9,14 @@ mod credentials;
 mod login;
 mod machines;
 mod records;
+mod space;
+#[cfg(test)]
+mod tests;
 mod users;
 
 use login::Door;
 use nix::errno::Errno;
+use space::{Keys, Space};
 use std::process::ExitCode;
 use vrift_protocol::identity::{Reply, Request};
 use vrift_protocol::pipeline::Blocking;
@@ -21,13 +25,21 @@ use vrift_service::{Refusal, Serve};
 
 struct Identity {
     door: Door,
+    /// Of the ledgers.
+    keys: Keys,
     /// The user whose daemon this is.
     daemon_uid: u32,
 }
 
 fn main() -> ExitCode {
     let daemon_uid = nix::unistd::geteuid().as_raw();
-    vrift_service::run(Service::Identity, &[], |_, _| Ok(Identity { door: Door::default(), daemon_uid }))
+    vrift_service::run(Service::Identity, &[], |_, _| Ok(Identity::new(daemon_uid)))
+}
+
+impl Identity {
+    fn new(daemon_uid: u32) -> Identity {
+        Identity { door: Door::default(), keys: Keys::new(), daemon_uid }
+    }
 }
 
 impl Serve for Identity {
@@ -43,6 +55,7 @@ impl Serve for Identity {
             let text = format!("{} is a service, and services are no users", service.name());
             return Err(Refusal::new(Errno::EACCES, text));
         }
+        let space = &mut Space { inner: space, keys: &mut self.keys };
         let uid = caller.uid.get();
         let user = uid.to_string();
         let user = &user[..];

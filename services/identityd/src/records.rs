@@ -1,10 +1,10 @@
 //! Records of users: their places, versions, and how they change.
 
+use crate::space::Space;
 use nix::errno::Errno;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use vrift_protocol::identity::{Standing, USERS_PREFIX, VERSION};
-use vrift_protocol::pipeline::Blocking;
 use vrift_service::Refusal;
 
 /// Longest name of a machine, a credential or a user.
@@ -76,8 +76,8 @@ pub fn refused(text: impl Into<String>) -> Refusal {
 }
 
 /// A record; None: there is none.
-pub fn read<T: DeserializeOwned>(space: &mut Blocking, key: &str) -> Result<Option<T>, Refusal> {
-    let Some(value) = space.get(key.as_bytes())? else { return Ok(None) };
+pub fn read<T: DeserializeOwned>(space: &mut Space<'_>, key: &str) -> Result<Option<T>, Refusal> {
+    let Some(value) = space.get(key)? else { return Ok(None) };
     let damaged = |error| Refusal::new(Errno::EBADMSG, format!("{key} cannot be read: {error}"));
     let record: serde_json::Value = serde_json::from_slice(&value).map_err(damaged)?;
     match record.get("version").and_then(serde_json::Value::as_u64) {
@@ -92,10 +92,10 @@ pub fn read<T: DeserializeOwned>(space: &mut Blocking, key: &str) -> Result<Opti
 }
 
 /// Puts a record; it is durable when this returns.
-pub fn write(space: &mut Blocking, key: String, record: &impl Serialize) -> Result<(), Refusal> {
+pub fn write(space: &mut Space<'_>, key: String, record: &impl Serialize) -> Result<(), Refusal> {
     let value = serde_json::to_vec_pretty(record)
         .map_err(|error| Refusal::new(Errno::EIO, format!("{key} cannot be written down: {error}")))?;
-    Ok(space.change(&[(key.into_bytes(), Some(value))])?)
+    space.put(key, value)
 }
 
 /// ns since 1970.

@@ -1,9 +1,9 @@
 //! Users: the record that says who they are, and the seed that only they open.
 
 use crate::records::{self, absent, invalid, now_ns, refused};
+use crate::space::{Space, text};
 use nix::errno::Errno;
 use vrift_protocol::identity::{self, Keystore, Lock, Recovery, Reply, USERS_PREFIX, UserInfo, VERSION};
-use vrift_protocol::pipeline::Blocking;
 use vrift_secret::keys::is_signed;
 use vrift_service::Refusal;
 
@@ -21,9 +21,12 @@ pub struct New {
 }
 
 /// The record of a user, who must be there.
-pub fn known(space: &mut Blocking, user: &str) -> Result<Keystore, Refusal> {
-    records::read(space, &records::keystore(user))?
-        .ok_or_else(|| absent(format!("user {user} has no identity here: vrift identity user add")))
+pub fn known(space: &mut Space<'_>, user: &str) -> Result<Keystore, Refusal> {
+    records::read(space, &records::keystore(user))?.ok_or_else(|| nobody(user))
+}
+
+fn nobody(user: &str) -> Refusal {
+    absent(format!("user {user} has no identity here: vrift identity user add"))
 }
 
 fn info(keystore: &Keystore) -> UserInfo {
@@ -37,19 +40,18 @@ fn info(keystore: &Keystore) -> UserInfo {
     }
 }
 
-pub fn show(space: &mut Blocking, user: &str) -> Result<Reply, Refusal> {
+pub fn show(space: &mut Space<'_>, user: &str) -> Result<Reply, Refusal> {
     known(space, user).map(|keystore| Reply::User(info(&keystore)))
 }
 
 /// Those who have a record, by the names of the keys.
-fn ids(space: &mut Blocking) -> Result<Vec<String>, Refusal> {
-    let rows = space.list(USERS_PREFIX.as_bytes())?;
-    let keys = rows.iter().filter_map(|row| std::str::from_utf8(&row.key).ok());
-    let id = |key: &str| Some(key.strip_prefix(USERS_PREFIX)?.strip_suffix("/keystore.json")?.to_string());
-    Ok(keys.filter_map(id).collect())
+fn ids(space: &mut Space<'_>) -> Result<Vec<String>, Refusal> {
+    let rows = space.list(USERS_PREFIX)?;
+    let id = |key: String| Some(key.strip_prefix(USERS_PREFIX)?.strip_suffix("/keystore.json")?.to_string());
+    Ok(rows.iter().map(text).filter_map(id).collect())
 }
 
-pub fn all(space: &mut Blocking) -> Result<Reply, Refusal> {
+pub fn all(space: &mut Space<'_>) -> Result<Reply, Refusal> {
     let ids = ids(space)?;
     ids.iter()
         .map(|id| known(space, id).map(|keystore| info(&keystore)))
@@ -62,7 +64,7 @@ fn check_lock(lock: &Lock) -> Result<(), Refusal> {
     records::sealed(&lock.salt, 64).map(drop)
 }
 
-pub fn add(space: &mut Blocking, user: &str, new: New, proof: &str) -> Result<Reply, Refusal> {
+pub fn add(space: &mut Space<'_>, user: &str, new: New, proof: &str) -> Result<Reply, Refusal> {
     records::text(&new.name)?;
     check_lock(&new.lock)?;
     if records::read::<Keystore>(space, &records::keystore(user))?.is_some() {
@@ -90,16 +92,12 @@ pub fn add(space: &mut Blocking, user: &str, new: New, proof: &str) -> Result<Re
     Ok(Reply::User(info(&keystore)))
 }
 
-/// All records of the user, or none.
-pub fn remove(space: &mut Blocking, user: &str) -> Result<Reply, Refusal> {
-    known(space, user)?;
-    let rows = space.list(records::folder(user).as_bytes())?;
-    let changes: Vec<_> = rows.into_iter().map(|row| (row.key, None)).collect();
-    space.change(&changes)?;
-    Ok(Reply::Done)
+/// All records of the user, or none; also those that are not right.
+pub fn remove(space: &mut Space<'_>, user: &str) -> Result<Reply, Refusal> {
+    if space.remove_all(user)? { Ok(Reply::Done) } else { Err(nobody(user)) }
 }
 
-pub fn private(space: &mut Blocking, user: &str) -> Result<Reply, Refusal> {
+pub fn private(space: &mut Space<'_>, user: &str) -> Result<Reply, Refusal> {
     known(space, user).map(|keystore| Reply::Private { lock: keystore.lock, recovery: keystore.recovery })
 }
 
@@ -109,7 +107,7 @@ fn signed(keystore: &Keystore, sealed: &str, signature: &str) -> Result<(), Refu
     if right { Ok(()) } else { Err(refused("the change is not signed by the user's own key")) }
 }
 
-pub fn relock(space: &mut Blocking, user: &str, lock: Lock, signature: &str) -> Result<Reply, Refusal> {
+pub fn relock(space: &mut Space<'_>, user: &str, lock: Lock, signature: &str) -> Result<Reply, Refusal> {
     check_lock(&lock)?;
     let keystore = known(space, user)?;
     signed(&keystore, &lock.sealed, signature)?;
@@ -118,7 +116,7 @@ pub fn relock(space: &mut Blocking, user: &str, lock: Lock, signature: &str) -> 
 }
 
 pub fn share_out(
-    space: &mut Blocking,
+    space: &mut Space<'_>,
     user: &str,
     recovery: Recovery,
     signature: &str,

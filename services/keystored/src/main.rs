@@ -177,6 +177,9 @@ impl Serve for Keystore {
                 let text = "the private key never leaves the keystore: what it is for is signing, see: vrift key sign";
                 Err(Refusal::new(Errno::EOPNOTSUPP, text))
             }
+            Request::Sign { .. } | Request::SignSnapshot(_) if caller.service().is_some() => {
+                Err(Refusal::new(Errno::EACCES, "services have items; what is signed, people ask for"))
+            }
             Request::Status => Ok(self.status()),
             Request::Unlock { passphrase } => self.unlock(space, Zeroizing::new(passphrase)),
             request => match self {

@@ -2,20 +2,12 @@
 
 use crate::Keystore;
 use nix::errno::Errno;
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
-use std::collections::BTreeMap;
-use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 use vrift_protocol::keystore::{Reply, Request};
-use vrift_protocol::pipeline::{Blocking, Endpoint, Pipeline};
+use vrift_protocol::pipeline::Blocking;
 use vrift_protocol::service::{Caller, Need, Service};
-use vrift_protocol::state::{Row, StateRequest, Verb, encode_page};
-use vrift_protocol::{FrameHeader, MAX_FRAME_LEN};
+use vrift_service::memory::{self, Map};
 use vrift_service::{Refusal, Serve};
-use zerocopy::IntoBytes;
-
-type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// Keys and values, and a keystore that has them.
 struct World {
@@ -24,64 +16,9 @@ struct World {
     keystore: Keystore,
 }
 
-fn serve(map: &Mutex<Map>, socket: &impl AsRawFd) {
-    let mut buffer = vec![0; MAX_FRAME_LEN];
-    let mut held: Option<Vec<crate::records::Change>> = None;
-    while let Ok(len @ 1..) = recv(socket.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
-        let (header, _, body) = FrameHeader::parse(&buffer[..len]).unwrap();
-        let request = StateRequest::parse(body).unwrap();
-        let (key, mut map) = (request.key.to_vec(), map.lock().unwrap());
-        let mut change = |value: Option<Vec<u8>>| match &mut held {
-            Some(held) => held.push((key.clone(), value)),
-            None => drop(map.insert(key.clone(), value.unwrap())),
-        };
-        let answer = match request.verb {
-            Verb::Get => map.get(&key).cloned().ok_or(Errno::ENOENT),
-            Verb::Put => {
-                change(Some(request.bytes.to_vec()));
-                Ok(Vec::new())
-            }
-            Verb::Delete => {
-                change(None);
-                Ok(Vec::new())
-            }
-            Verb::List => {
-                let row = |(key, value): (&Vec<u8>, &Vec<u8>)| Row {
-                    key: key.clone(),
-                    len_bytes: value.len() as u32,
-                };
-                Ok(encode_page(map.iter().filter(|(one, _)| one.starts_with(&key)).map(row), false))
-            }
-            Verb::Begin => {
-                held = Some(Vec::new());
-                Ok(Vec::new())
-            }
-            Verb::Commit => {
-                for (key, value) in held.take().unwrap() {
-                    match value {
-                        Some(value) => drop(map.insert(key, value)),
-                        None => drop(map.remove(&key)),
-                    }
-                }
-                Ok(Vec::new())
-            }
-            _ => Ok(Vec::new()),
-        };
-        let (errno, body) = answer.map_or_else(|errno| (errno as u32, Vec::new()), |body| (0, body));
-        let frame = [header.reply(errno, body.len()).as_bytes(), &body].concat();
-        if send(socket.as_raw_fd(), &frame, MsgFlags::MSG_NOSIGNAL).is_err() {
-            return;
-        }
-    }
-}
-
 /// A connection to the space.
 fn space(map: &Arc<Mutex<Map>>) -> Blocking {
-    let (ours, theirs) =
-        socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC).unwrap();
-    let map = Arc::clone(map);
-    std::thread::spawn(move || serve(&map, &theirs));
-    Blocking::new(Pipeline::new(Endpoint::Given(ours)), Duration::from_secs(10))
+    memory::space(map, Box::new(|_| Err(Errno::ENOSYS))).unwrap()
 }
 
 fn caller(service: Option<Service>, uid: u32, need: Need) -> Caller {
@@ -245,4 +182,18 @@ fn a_passphrase_seals_everything_and_nothing_is_told_without_it() {
     world.ask_as(None, 0, unlock("second")).unwrap();
     world.overwrite(A, clear);
     assert_eq!(world.get(Service::Time, "a").unwrap_err(), Errno::EBADMSG, "put back in the clear");
+}
+
+#[test]
+fn services_have_items_and_nothing_is_signed_for_them() {
+    let mut world = World::new();
+    let digest = "00".repeat(32);
+    let sign = Request::Sign { digest: digest.clone() };
+    assert_eq!(world.ask_as(Some(Service::Identity), 0, sign.clone()).unwrap_err(), Errno::EACCES);
+    let snapshot =
+        vrift_protocol::keystore::Snapshot { workspace: "w".into(), number: 1, root: digest, time_ns: 1 };
+    let snapshot = Request::SignSnapshot(snapshot);
+    assert_eq!(world.ask_as(Some(Service::Identity), 0, snapshot).unwrap_err(), Errno::EACCES);
+    world.ask_as(None, 7, sign).unwrap();
+    world.put(Service::Identity, "a", "1").unwrap();
 }

@@ -6,6 +6,8 @@
 //! beginning on.
 #![deny(unsafe_code)]
 
+#[cfg(feature = "testing")]
+pub mod memory;
 mod sys;
 
 use nix::errno::Errno;
