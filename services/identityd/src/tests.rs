@@ -173,6 +173,13 @@ fn records_that_were_changed_swapped_removed_or_put_in_are_refused() {
         *world.map.lock().unwrap() = whole.clone();
         world.challenge().unwrap();
     }
+    // A record and the ledger's line for it, by somebody who has not the ledger's key.
+    let mut forged: serde_json::Value = serde_json::from_str(&ledger).unwrap();
+    forged["lines"][MACHINE] = blake3::hash(b"{}").to_hex().to_string().into();
+    world.set(MACHINE, Some(b"{}".to_vec()));
+    world.set(LEDGER, Some(serde_json::to_vec(&forged).unwrap()));
+    assert_eq!(world.ask(Request::Show).unwrap_err(), Errno::EBADMSG);
+    *world.map.lock().unwrap() = whole;
     world.set(&other, Some(machine));
     assert_eq!(world.ask(Request::Machines).unwrap_err(), Errno::EBADMSG, "one that was put in");
     let other = Request::Challenge { machine: "other".into() };
