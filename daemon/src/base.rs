@@ -1,14 +1,16 @@
 //! The base table: what a workspace's real directory held when it was last taken in. A stat walk against it
 //! finds what changed without reading a byte. Layout: `docs/spec/journal-records.md`.
 
-use crate::codec::{Decoder, Encoder, Malformed};
+mod format;
+
+pub use format::{Table, encode_changes, whole_of};
+
 use crate::record::Change;
 use nix::sys::stat::FileStat;
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use vrift_manifest::{Content, VnodeNo};
 use vrift_protocol::admin::Problem;
-
-const MAGIC: &[u8; 8] = b"VRIFTBT1";
 
 /// What a path held.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +47,14 @@ pub struct Row {
 }
 
 impl Row {
+    /// All zeros, without a path.
+    pub fn nothing(held: Held) -> Row {
+        let (path, xattrs) = (Vec::new(), Vec::new());
+        let (mode, nlink, uid, gid, size, mtime_ns) = (0, 0, 0, 0, 0, 0);
+        let (ctime_ns, ino, dev, blocks) = (0, 0, 0, 0);
+        Row { path, mode, nlink, uid, gid, size, mtime_ns, ctime_ns, ino, dev, held, blocks, xattrs }
+    }
+
     pub fn is_dir(&self) -> bool {
         self.held == Held::Nothing
     }
@@ -69,6 +79,22 @@ impl Row {
         let facts =
             |row: &Row| (row.mode, row.size, row.mtime_ns, row.ctime_ns, row.ino, row.dev, row.uid, row.gid);
         self.ctime_ns != 0 && facts(self) == facts(now)
+    }
+
+    /// As [`Row::same_stat`], of what stat(2) tells.
+    pub fn is_still(&self, now: &FileStat) -> bool {
+        let owned = (self.mode, self.uid, self.gid) == (now.st_mode, now.st_uid, now.st_gid);
+        let mtime_ns = now.st_mtime * 1_000_000_000 + now.st_mtime_nsec;
+        if !owned || self.mtime_ns != mtime_ns || self.is_dir() {
+            return owned && self.mtime_ns == mtime_ns;
+        }
+        let same_inode = (self.ino, self.dev) == (now.st_ino, now.st_dev);
+        same_inode && self.size == now.st_size.cast_unsigned() && self.ctime_ns != 0 && !self.changed_at(now)
+    }
+
+    /// Whether the change time is another one.
+    pub fn changed_at(&self, stat: &FileStat) -> bool {
+        self.ctime_ns != stat.st_ctime * 1_000_000_000 + stat.st_ctime_nsec
     }
 
     /// Whether both hold the same type, permissions and bytes.
@@ -98,9 +124,13 @@ pub fn row_of(path: Vec<u8>, stat: &FileStat, held: Held) -> Row {
 
 /// The order of a walk that visits a directory, then its entries by name: '/' sorts before every other byte.
 pub fn path_order(one: &[u8], two: &[u8]) -> Ordering {
+    let shared = one.iter().zip(two).take_while(|(one, two)| one == two).count();
     let key = |byte: &u8| if *byte == b'/' { 0 } else { u16::from(*byte) + 1 };
-    one.iter().map(key).cmp(two.iter().map(key))
+    one.get(shared).map(key).cmp(&two.get(shared).map(key))
 }
+
+/// The new row of each path, or that there is none any more.
+pub type Changes = BTreeMap<Vec<u8>, Option<Row>>;
 
 /// A part of a table: the row at a path, and with `is_whole` those below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,64 +193,56 @@ impl Base {
         Base { rows: all }
     }
 
-    /// Paths share their beginnings with their predecessors, so that the table stays small.
-    pub fn encode(&self) -> Vec<u8> {
-        let mut to = Encoder(Vec::with_capacity(16 + self.rows.len() * 112));
-        to.raw(MAGIC).u32(self.rows.len() as u32);
-        let mut last: &[u8] = &[];
-        for row in &self.rows {
-            let shared = row.path.iter().zip(last).take_while(|(one, two)| one == two).count();
-            let shared = shared.min(usize::from(u16::MAX));
-            to.u16(shared as u16).text(&row.path[shared..]);
-            to.u32(row.mode).u32(row.nlink).u32(row.uid).u32(row.gid).u64(row.size);
-            to.i64(row.mtime_ns).i64(row.ctime_ns).u64(row.ino).u64(row.dev);
-            match &row.held {
-                Held::Nothing => to.u8(0),
-                Held::Hash(hash) => to.u8(1).raw(hash),
-                Held::Target(target) => to.u8(2).text(target),
-            };
-            last = &row.path;
+    /// Puts changes in their places: rows that stay are moved at most, and only where names come or go.
+    pub fn change(&mut self, changes: &Changes) {
+        let place = |rows: &[Row], path: &[u8]| rows.binary_search_by(|row| path_order(&row.path, path));
+        let mut others: Vec<(&[u8], Option<&Row>)> = Vec::new();
+        for (path, row) in changes {
+            match (place(&self.rows, path), row) {
+                (Ok(at), Some(row)) => self.rows[at] = row.clone(),
+                (Err(_), None) => {}
+                (_, row) => others.push((path, row.as_ref())),
+            }
         }
-        to.0
+        if others.is_empty() {
+            return;
+        }
+        others.sort_unstable_by(|one, two| path_order(one.0, two.0));
+        let old = std::mem::take(&mut self.rows);
+        self.rows.reserve(old.len() + others.len());
+        let mut others = others.into_iter().peekable();
+        for row in old {
+            while let Some((_, new)) = others.next_if(|(path, _)| path_order(path, &row.path).is_lt()) {
+                self.rows.extend(new.cloned());
+            }
+            if others.next_if(|(path, _)| *path == row.path).is_none() {
+                self.rows.push(row);
+            }
+        }
+        self.rows.extend(others.filter_map(|(_, new)| new.cloned()));
     }
 
-    pub fn decode(bytes: &[u8]) -> Result<Base, Malformed> {
-        let mut from = Decoder::new(bytes, "base table");
-        if from.raw(MAGIC.len())? != MAGIC {
-            return Err(from.bad());
+    /// What is to be changed in `self` so that it becomes `next`.
+    pub fn changes_to(&self, next: &Base) -> Changes {
+        let (mut one, mut two) = (self.rows.iter().peekable(), next.rows.iter().peekable());
+        let mut changes = Changes::new();
+        loop {
+            let order = match (one.peek(), two.peek()) {
+                (None, None) => return changes,
+                (Some(one), Some(two)) => path_order(&one.path, &two.path),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+            };
+            let old = one.next_if(|_| order.is_le());
+            let new = two.next_if(|_| order.is_ge());
+            match (old, new) {
+                (Some(old), None) => _ = changes.insert(old.path.clone(), None),
+                (old, Some(new)) if old != Some(new) => {
+                    changes.insert(new.path.clone(), Some(new.clone()));
+                }
+                _ => {}
+            }
         }
-        let count = from.u32()? as usize;
-        let mut rows: Vec<Row> = Vec::with_capacity(count.min(bytes.len() / 64));
-        for _ in 0..count {
-            let shared = usize::from(from.u16()?);
-            let last = rows.last().map_or(&[][..], |row| &row.path);
-            let mut path = last.get(..shared).ok_or(from.bad())?.to_vec();
-            path.extend_from_slice(from.text()?);
-            let (mode, nlink, uid, gid) = (from.u32()?, from.u32()?, from.u32()?, from.u32()?);
-            let size = from.u64()?;
-            rows.push(Row {
-                path,
-                mode,
-                nlink,
-                uid,
-                gid,
-                size,
-                mtime_ns: from.i64()?,
-                ctime_ns: from.i64()?,
-                ino: from.u64()?,
-                dev: from.u64()?,
-                held: match from.u8()? {
-                    0 => Held::Nothing,
-                    1 => Held::Hash(from.array()?),
-                    2 => Held::Target(from.text()?.to_vec()),
-                    _ => return Err(from.bad()),
-                },
-                blocks: size.div_ceil(4096) * 8,
-                xattrs: Vec::new(),
-            });
-        }
-        from.finish()?;
-        Ok(Base { rows })
     }
 }
 
@@ -249,42 +271,7 @@ mod tests {
     use super::*;
 
     fn row(path: &str, held: Held) -> Row {
-        Row {
-            path: path.into(),
-            mode: 0o100644,
-            nlink: 1,
-            uid: 1,
-            gid: 2,
-            size: 3,
-            mtime_ns: 4,
-            ctime_ns: 5,
-            ino: 6,
-            dev: 7,
-            held,
-            blocks: 8,
-            xattrs: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn a_table_is_read_back_as_it_was_written() {
-        let rows = vec![
-            row("", Held::Nothing),
-            row("a", Held::Nothing),
-            row("a/long-name", Held::Hash([3; 32])),
-            row("a/long-nose", Held::Target(b"x".to_vec())),
-            row("a-b", Held::Hash([4; 32])),
-        ];
-        let base = Base { rows };
-        assert!(base.rows.is_sorted_by(|one, two| path_order(&one.path, &two.path).is_lt()));
-        let bytes = base.encode();
-        assert_eq!(Base::decode(&bytes), Ok(base.clone()));
-        for len in 0..bytes.len() {
-            assert!(Base::decode(&bytes[..len]).is_err());
-        }
-        assert_eq!(base.find(b"a-b"), Some(&base.rows[4]));
-        assert_eq!(base.find(b"a/l"), None);
-        assert_eq!(base.below(b"a").len(), 3);
+        Row { path: path.into(), ..Row::nothing(held) }
     }
 
     #[test]
@@ -303,5 +290,27 @@ mod tests {
         assert_eq!(base.with(&[], &[]), base);
         assert_eq!(base.with(&[extent("", true)], &new), Base { rows: new.clone() });
         assert_eq!(Base::default().with(&[extent("", true)], &new).rows, new);
+    }
+    #[test]
+    fn changes_lead_from_one_table_to_the_other_in_place() {
+        let table = |rows: &[(&str, u8)]| Base {
+            rows: rows.iter().map(|(path, byte)| row(path, Held::Hash([*byte; 32]))).collect(),
+        };
+        let tables = [
+            table(&[]),
+            table(&[("", 0), ("a", 0), ("a/b", 1), ("a-b", 2), ("e", 3)]),
+            table(&[("", 0), ("a", 0), ("a/b", 9), ("a-b", 2), ("e", 3)]),
+            table(&[("", 1), ("a", 0), ("a/b/c", 1), ("a-b", 2), ("d", 0), ("f", 3)]),
+        ];
+        for one in &tables {
+            for two in &tables {
+                let mut changed = one.clone();
+                let changes = one.changes_to(two);
+                changed.change(&changes);
+                assert_eq!(&changed, two);
+                assert_eq!(changes.is_empty(), one == two);
+            }
+        }
+        assert_eq!(tables[1].changes_to(&tables[2]).len(), 1);
     }
 }

@@ -39,6 +39,7 @@ impl Encoder {
 }
 
 /// Takes fields off the front.
+#[derive(Clone)]
 pub struct Decoder<'a> {
     rest: &'a [u8],
     /// Named in errors.

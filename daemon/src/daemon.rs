@@ -1,7 +1,6 @@
 //! What all threads of the daemon share, and the one gateway through which a namespace changes.
 
 use crate::audit::Event;
-use crate::base::Base;
 use crate::clock::Clock;
 use crate::connection::Connection;
 use crate::folders::Folders;
@@ -34,9 +33,6 @@ const WORKERS: usize = 4;
 /// Requests of the command line that are worked on at a time; others wait. A run's Enter and Leave take a
 /// few milliseconds each, and builds that start `vrift` itself do so from some parallel jobs.
 const CLERKS: usize = 16;
-
-/// A base table and its hash.
-pub type KnownBase = ([u8; 32], Arc<Base>);
 
 /// Counts for `status`.
 #[derive(Default)]
@@ -83,8 +79,8 @@ pub struct Daemon {
     pub history: crate::history::History,
     /// Changes in real directories.
     pub noticed: crate::noticed::Noticed,
-    /// Base tables by workspace, with their hash.
-    pub bases: Mutex<HashMap<u32, KnownBase>>,
+    /// Base tables.
+    pub tables: crate::tables::Tables,
     spaces: Mutex<Namespaces>,
     seal_done: Condvar,
     /// One take-in, diff or export of a workspace at a time.
@@ -131,7 +127,7 @@ impl Daemon {
             services: crate::services::Services::new()?,
             state: crate::state::Desk::default(),
             worktrees: crate::worktree::Worktrees::default(),
-            bases: Mutex::default(),
+            tables: crate::tables::Tables::default(),
             spaces: Mutex::new(spaces),
             seal_done: Condvar::new(),
             turns: Mutex::default(),

@@ -52,14 +52,6 @@ fn owners(spaces: &Namespaces, hash: &BlobHash) -> Vec<Owner> {
     found
 }
 
-fn names(owners: &[Owner], spaces: &Namespaces, hash: &BlobHash) -> Vec<PathBytes> {
-    let is_base = |workspace: &&Workspace| workspace.base == Some(hash.0);
-    let tables = spaces.workspaces.values().filter(is_base);
-    let of_table =
-        |workspace: &Workspace| PathBytes(format!("{}: what it took in last", workspace.name).into_bytes());
-    owners.iter().map(Owner::name).chain(tables.map(of_table)).collect()
-}
-
 /// The file at `path`, if it has the right bytes.
 fn file_with(path: &Path, hash: &BlobHash, len_bytes: u64) -> Option<File> {
     let file = File::open(path).ok()?;
@@ -73,18 +65,25 @@ fn file_with(path: &Path, hash: &BlobHash, len_bytes: u64) -> Option<File> {
 pub struct Hit {
     owners: Vec<Owner>,
     paths: Vec<PathBytes>,
+    /// Workspaces and their base tables.
+    tables: Vec<(String, BlobHash)>,
 }
 
 /// Looks for the paths of a damaged blob in workspaces.
 pub fn hit(spaces: &Namespaces, hash: &BlobHash) -> Hit {
     let owners = owners(spaces, hash);
-    let paths = names(&owners, spaces, hash);
-    Hit { owners, paths }
+    let paths = owners.iter().map(Owner::name).collect();
+    Hit { owners, paths, tables: tables(spaces) }
 }
 
 impl Hit {
-    /// Looks for them in snapshots and forks, too.
+    /// Looks for them in snapshots and forks, too, and for tables that need it.
     pub fn and_kept(mut self, store: &Store, trees: &[kept::Tree], hash: &BlobHash) -> Hit {
+        for (name, table) in &self.tables {
+            if table == hash || crate::tables::needs(store, table).is_ok_and(|whole| whole == Some(*hash)) {
+                self.paths.push(taken_in(name));
+            }
+        }
         kept::each(store, trees, &mut |kept| {
             if self.paths.len() < PATHS_MAX && kept.hash == *hash {
                 let owner = Owner {
@@ -103,7 +102,7 @@ impl Hit {
 /// Names a damaged blob's paths; with `heals`, puts it back from the hot tier or a real file that has its bytes. Reads
 /// and writes as much as it is long: the caller holds no lock.
 pub fn judge(store: &Store, home: &Path, hit: Hit, hash: &BlobHash, heals: bool) -> Flaw {
-    let Hit { owners, paths } = hit;
+    let Hit { owners, paths, .. } = hit;
     let len_bytes = store.blob_len(hash).unwrap_or(0);
     let hot = hot_path(home, hash);
     let sources = std::iter::once(&hot).chain(owners.iter().map(|owner| &owner.real));
@@ -148,14 +147,36 @@ pub fn unstored(store: &Store, spaces: &Namespaces) -> HashMap<BlobHash, Vec<Pat
                 note(BlobHash(hash), &|| workspace.index.path_of(vnode).unwrap_or_default());
             }
         });
-        if let Some(base) = workspace.base {
-            note(BlobHash(base), &|| b" what it took in last".to_vec());
+    }
+    missing
+}
+
+/// The tables of what workspaces took in.
+pub fn tables(spaces: &Namespaces) -> Vec<(String, BlobHash)> {
+    let table = |workspace: &Workspace| Some((workspace.name.clone(), BlobHash(workspace.base?)));
+    let awake = spaces.workspaces.values().filter_map(table);
+    let asleep = spaces.asleep.values().map(|asleep| (asleep.name.clone(), BlobHash(asleep.base)));
+    awake.chain(asleep).collect()
+}
+
+/// As [`unstored`], of tables and the whole ones that they need.
+pub fn unstored_tables(store: &Store, tables: &[(String, BlobHash)]) -> HashMap<BlobHash, Vec<PathBytes>> {
+    let mut missing = HashMap::new();
+    for (name, table) in tables {
+        // One that cannot be read is damaged, and named as such.
+        let whole = crate::tables::needs(store, table).ok().flatten();
+        for hash in std::iter::once(*table).chain(whole).filter(|hash| !store.has_blob(hash)) {
+            missing.insert(hash, vec![taken_in(name)]);
         }
     }
     missing
 }
 
-/// The same for snapshots and forks.
+fn taken_in(workspace: &str) -> PathBytes {
+    PathBytes(format!("{workspace}: what it took in last").into_bytes())
+}
+
+/// As [`unstored`], of snapshots and forks.
 pub fn unstored_kept(store: &Store, trees: &[kept::Tree]) -> HashMap<BlobHash, Vec<PathBytes>> {
     let mut missing: HashMap<BlobHash, Vec<PathBytes>> = HashMap::new();
     kept::each(store, trees, &mut |kept| {

@@ -1,9 +1,10 @@
 //! What a workspace changed.
 
 use crate::admin::Refusal;
-use crate::base::{Base, Row, path_order, with_unread};
+use crate::base::{Base, Row, path_order};
 use crate::daemon::Daemon;
-use crate::ingest::{base_of, show};
+use crate::ingest::show;
+use crate::tables;
 use crate::tree::{Node, all, type_name};
 use crate::walk::{Leaving, Plan, Reading, walk};
 use nix::errno::Errno;
@@ -61,7 +62,7 @@ pub fn diff(daemon: &Daemon, id: u32, against_real: bool) -> Result<Vec<Change>,
     let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
     let failed = |errno: Errno| Refusal::errno("the workspace", errno, daemon);
     daemon.seal_all(id).map_err(failed)?;
-    let base = base_of(daemon, id)?;
+    let base = tables::of(daemon, id)?.base;
     let real;
     let other = if against_real {
         let view = daemon.spaces().get(id).map_err(failed)?.view.clone();
@@ -72,11 +73,11 @@ pub fn diff(daemon: &Daemon, id: u32, against_real: bool) -> Result<Vec<Change>,
             leaving: Leaving::Ignored,
             eye: None,
         };
-        let found = walk(daemon, plan, &mut |_, _| true).map_err(|errno| {
+        let mut found = walk(daemon, plan, &mut |_, _| true).map_err(|errno| {
             let what = format!("{} cannot be read: {}", show(&view), errno.desc());
             Refusal::input(what, "compare with what was taken in instead: vrift status".into())
         })?;
-        real = Base { rows: with_unread(&base, found.rows, &found.skipped) };
+        real = found.table(&base);
         &real
     } else {
         &*base

@@ -4,8 +4,9 @@ use crate::admin::{Refusal, Teller};
 use crate::base::{Base, Row, is_at_or_below, path_order};
 use crate::daemon::Daemon;
 use crate::diff::{Difference, differences};
-use crate::ingest::{base_of, set_base, show};
+use crate::ingest::show;
 use crate::real_tree::RealTree;
+use crate::tables;
 use crate::tree::{Node, all};
 use nix::errno::Errno;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -43,10 +44,11 @@ pub fn export(
     let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
     let failed = |errno: Errno| Refusal::errno("the workspace", errno, daemon);
     daemon.seal_all(id).map_err(failed)?;
-    let base = base_of(daemon, id)?;
+    let known = tables::of(daemon, id)?;
+    let base = &*known.base;
     let nodes = all(daemon, id).map_err(failed)?;
     let view = daemon.spaces().get(id).map_err(failed)?.view.clone();
-    let paths = named(&view, paths, &base, &nodes)?;
+    let paths = named(&view, paths, base, &nodes)?;
     let target = to.map_or(&view[..], |to| &to.0);
     let refuse = |errno: Errno| {
         let what = format!("{} cannot be written to: {}", show(target), errno.desc());
@@ -56,7 +58,7 @@ pub fn export(
     let mut exported = Exported { to: target.into(), ..Exported::default() };
 
     let whole = to.is_some() && !paths.is_empty();
-    let differs = differences(&base, &nodes);
+    let differs = differences(base, &nodes);
     let everything: Vec<Difference<'_>>;
     let chosen = if whole {
         everything = nodes.iter().map(|node| Difference { old: None, new: Some(node) }).collect();
@@ -107,8 +109,7 @@ pub fn export(
     tasks.sort_by(|one, two| path_order(one.path(), two.path()));
     work(daemon, id, &tree, &tasks, &mut exported, (&mut settled, &mut Pace::new(tell)));
     if to.is_none() && !settled.is_empty() {
-        let next = settle(&base, settled);
-        set_base(daemon, id, next).map_err(|errno| {
+        tables::change(daemon, id, known, settled).map_err(|errno| {
             Refusal::store(format!("exported, but it cannot be recorded: {}", errno.desc()), daemon)
         })?;
     }
@@ -313,13 +314,4 @@ fn not_exported(mode: u32) -> Option<&'static str> {
         crate::vnode_ops::S_IFSOCK => Some("is a socket: not exported"),
         _ => None,
     }
-}
-
-/// The base table after an export: what was written is what was taken in.
-fn settle(base: &Base, settled: BTreeMap<Vec<u8>, Option<Row>>) -> Base {
-    let mut rows: Vec<Row> =
-        base.rows.iter().filter(|row| !settled.contains_key(&row.path)).cloned().collect();
-    rows.extend(settled.into_values().flatten());
-    rows.sort_unstable_by(|one, two| path_order(&one.path, &two.path));
-    Base { rows }
 }

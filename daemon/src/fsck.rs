@@ -89,7 +89,8 @@ fn check_content(
         }
     }
     let unstored = damage::unstored(&store, &spaces);
-    for unstored in [unstored, damage::unstored_kept(&store, &trees)] {
+    let of_tables = damage::unstored_tables(&store, &damage::tables(&spaces));
+    for unstored in [unstored, damage::unstored_kept(&store, &trees), of_tables] {
         checked.flaws.extend(damage::missing(&store, &folders.home, unstored));
     }
     for (id, (name, why)) in &spaces.unreadable {

@@ -1,12 +1,13 @@
 //! Real directories into workspaces: the first time, and again.
 
 use crate::admin::{Refusal, Teller};
-use crate::base::{Base, Held, Row, with_unread};
+use crate::base::Base;
 use crate::daemon::Daemon;
 use crate::fresh::FreshGuard;
 use crate::namespace::{Workspace, begin};
 use crate::noticed::Eye;
 use crate::record::{NewWorkspace, Record};
+use crate::tables;
 use crate::take_in::{Goal, TakeIn};
 use crate::walk::{Found, IGNORED_MAX, Leaving, PROBLEMS_MAX, Plan, Reading, look_at, os, walk};
 use nix::errno::Errno;
@@ -16,13 +17,10 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
-use vrift_cas::BlobHash;
 use vrift_protocol::admin::{PathBytes, Problem, Settle, Taken};
 
 /// Longest name of a workspace: it is part of file names and of command lines.
 const NAME_LEN_MAX: usize = 128;
-/// Base tables up to this many rows stay in memory between two take-ins (some 40 MB at most).
-const CACHED_ROWS_MAX: usize = 200_000;
 /// Key of the turn that first ingests take; no workspace has this number.
 const FIRST_INGEST_TURN: u32 = 0;
 
@@ -116,11 +114,11 @@ fn first_ingest(
     };
     let mut taken = Taken { workspace: name.clone(), view: dir.into(), created: true, ..Taken::default() };
     let new = Base { rows: found.rows };
-    count(&new.rows, &mut taken);
+    let sums = tables::Sums::of(&new);
+    sums.tell(&mut taken);
     let made = make_workspace(daemon, id, &name, dir, &new, &mut taken).and_then(|workspace| {
-        let base =
-            daemon.cas.ingest_bytes(&new.encode()).map_err(|error| crate::daemon::cas_errno(&error))?;
-        guard.complete(workspace, base.hash.0).map(|()| base.hash.0)
+        let base = tables::first(daemon, &new)?;
+        guard.complete(workspace, base).map(|()| base)
     });
     let base = match made {
         Ok(base) => base,
@@ -136,7 +134,7 @@ fn first_ingest(
     std::mem::forget(failed);
     if let Some(eye) = eye {
         let again = again(&found.skipped, &taken.conflicts);
-        daemon.noticed.keep(id, eye, base, again, linked(&new));
+        daemon.noticed.keep(id, eye, base, again, sums.linked);
     }
     (taken.ignored, taken.ignored_count) = (found.ignored, found.ignored_count);
     tell_of(daemon, &mut taken, found.skipped, (found.new_bytes, found.duplicates, found.looked_at));
@@ -218,7 +216,7 @@ pub fn take_in(
     };
     // What is staged without a writer counts as what it holds.
     daemon.seal_all(id).map_err(fail)?;
-    let old = base_of(daemon, id)?;
+    let known = tables::of(daemon, id)?;
     let base = daemon.spaces().get(id).ok().and_then(|workspace| workspace.base);
     let since = base.filter(|_| settle.is_none()).and_then(|base| daemon.noticed.since(id, &dir, base));
     // Declared before what it follows: dropped after it.
@@ -229,25 +227,22 @@ pub fn take_in(
     };
     let (eye, names) = since.map_or((None, None), |(eye, names)| (Some(eye), Some(names)));
     taken.noticed = eye.is_some();
-    let found = read(daemon, (&dir, &old, eye.as_deref().or(opened.as_ref())), names, tell)?;
-    let part = eye.as_ref().map(|_| old.within(&found.extents));
-    let before = part.as_ref().unwrap_or(&old);
-    let new = Base { rows: with_unread(before, found.rows, &found.skipped) };
-    if part.is_some() {
-        let others = old.rows.iter().filter(|row| before.find(&row.path).is_none());
-        count(others, &mut taken);
-    }
-    count(&new.rows, &mut taken);
-    let next = TakeIn::new(daemon, Goal::Live { id }, before, &new, &mut taken);
-    let next = next.settle(settle).run().map_err(fail)?;
-    let next = match &part {
-        Some(_) => next.map(|next| old.with(&found.extents, &next.rows)),
-        None => next,
+    let mut found = read(daemon, (&dir, &known.base, eye.as_deref().or(opened.as_ref())), names, tell)?;
+    // Who settles for a side asks for what is above a path, too: for the whole table.
+    let (before, new) = match settle {
+        None => found.parts(&known.base),
+        Some(_) => ((*known.base).clone(), found.table(&known.base)),
     };
-    gives_back.0 = old.rows.len() > LARGE_ROWS && (next.is_some() || part.is_none());
-    let linked = next.as_ref().map_or_else(|| linked(&old), linked);
+    gives_back.0 = known.base.rows.len() > LARGE_ROWS && (eye.is_none() || !found.is_same());
+    known.sums.with(&before, &new).tell(&mut taken);
+    let mut linked = Arc::clone(&known.sums.linked);
+    let next = TakeIn::new(daemon, Goal::Live { id }, &before, &new, &mut taken);
+    let next = next.settle(settle).run().map_err(fail)?;
     let base = match next {
-        Some(next) => Some(set_base(daemon, id, next).map_err(fail)?),
+        Some(next) => {
+            linked = Arc::clone(&known.sums.with(&before, &next).linked);
+            Some(tables::change(daemon, id, known, before.changes_to(&next)).map_err(fail)?)
+        }
         None => base,
     };
     let again = again(&found.skipped, &taken.conflicts);
@@ -257,7 +252,7 @@ pub fn take_in(
             let (ignored, count) = eye.left_out(IGNORED_MAX);
             taken.ignored = ignored.into_iter().map(PathBytes).collect();
             taken.ignored_count = count;
-            eye.settle(base, again, Some(linked));
+            eye.settle(base, again, linked);
         }
         (None, Some(eye), Some(base)) => daemon.noticed.keep(id, eye, base, again, linked),
         _ => {}
@@ -270,12 +265,6 @@ pub fn take_in(
 /// Names that are looked at the next time as well: what is the matter with them goes on without an event.
 fn again(skipped: &[Problem], conflicts: &[Problem]) -> BTreeSet<Vec<u8>> {
     skipped.iter().chain(conflicts).map(|problem| problem.path.0.clone()).collect()
-}
-
-/// Files with several names: one by which nobody notices may be written to.
-fn linked(base: &Base) -> Vec<Vec<u8>> {
-    let linked = base.rows.iter().filter(|row| row.nlink > 1 && !row.is_dir());
-    linked.map(|row| row.path.clone()).collect()
 }
 
 /// Reads a directory, or only these names in it.
@@ -309,55 +298,6 @@ fn read(
         Some(error) => Err(Refusal::store(format!("{} cannot be taken in: {error}", show(dir)), daemon)),
         None => Ok(found),
     }
-}
-
-fn count<'r>(rows: impl IntoIterator<Item = &'r Row>, taken: &mut Taken) {
-    for row in rows.into_iter().filter(|row| !row.path.is_empty()) {
-        match row.held {
-            Held::Nothing => taken.directories += 1,
-            Held::Target(_) => taken.symlinks += 1,
-            Held::Hash(_) => {
-                taken.files += 1;
-                taken.bytes += row.size;
-            }
-        }
-    }
-}
-
-/// The base table of a workspace.
-pub fn base_of(daemon: &Daemon, id: u32) -> Result<Arc<Base>, Refusal> {
-    let hash = daemon.spaces().get(id).ok().and_then(|workspace| workspace.base);
-    let Some(hash) = hash else { return Ok(Arc::default()) };
-    let mut bases = daemon.bases.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((_, base)) = bases.get(&id).filter(|(known, _)| *known == hash) {
-        return Ok(Arc::clone(base));
-    }
-    let damaged = |error: &dyn std::fmt::Display| {
-        Refusal::store(format!("the base table of the workspace cannot be read: {error}"), daemon)
-    };
-    let bytes = daemon.store.read_blob_vec(&BlobHash(hash)).map_err(|error| damaged(&error))?;
-    let base = Arc::new(Base::decode(&bytes).map_err(|error| damaged(&error))?);
-    if base.rows.len() <= CACHED_ROWS_MAX {
-        bases.insert(id, (hash, Arc::clone(&base)));
-    }
-    Ok(base)
-}
-
-/// Stores a new base table and makes it the workspace's; its hash.
-pub fn set_base(daemon: &Daemon, id: u32, base: Base) -> Result<[u8; 32], Errno> {
-    let stored = daemon.cas.ingest_bytes(&base.encode()).map_err(|error| crate::daemon::cas_errno(&error))?;
-    let hash = stored.hash.0;
-    let mut spaces = daemon.spaces();
-    daemon.log(&mut spaces, &[Record::Base { workspace: id, hash }])?;
-    let before = spaces.get_mut(id)?.base.replace(hash);
-    drop(spaces);
-    daemon.noticed.follow(id, before, hash);
-    let mut bases = daemon.bases.lock().unwrap_or_else(PoisonError::into_inner);
-    bases.remove(&id);
-    if base.rows.len() <= CACHED_ROWS_MAX {
-        bases.insert(id, (hash, Arc::new(base)));
-    }
-    Ok(hash)
 }
 
 /// A name that can be a workspace's.

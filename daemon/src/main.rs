@@ -71,6 +71,7 @@ mod spare;
 mod state;
 mod supervise;
 mod sys;
+mod tables;
 mod take_in;
 mod times;
 mod tree;

@@ -44,7 +44,9 @@ pub fn run(daemon: &Daemon, manner: &Manner, tell: &Teller<'_>) -> Result<Checke
         crate::fsck::note(&mut checked, &found);
         let unstored = damage::unstored(&daemon.store, &daemon.spaces());
         let trees = trees(&daemon.spaces());
-        for unstored in [unstored, damage::unstored_kept(&daemon.store, &trees)] {
+        let tables = damage::tables(&daemon.spaces());
+        let of_tables = damage::unstored_tables(&daemon.store, &tables);
+        for unstored in [unstored, damage::unstored_kept(&daemon.store, &trees), of_tables] {
             checked.flaws.extend(damage::missing(&daemon.store, &daemon.folders.home, unstored));
         }
     }

@@ -3,7 +3,7 @@
 //! when it is over (RFC 0005).
 
 use crate::admin::Refusal;
-use crate::base::{Base, with_unread};
+use crate::base::Base;
 use crate::connection::Connection;
 use crate::daemon::Daemon;
 use crate::ingest::show;
@@ -204,24 +204,20 @@ fn take_back(daemon: &Daemon, id: u32, state: &mut State, taken: &mut Taken) -> 
         leaving: Leaving::Nothing,
         eye: None,
     };
-    let found = walk(daemon, plan, &mut silent).map_err(fail)?;
+    let mut found = walk(daemon, plan, &mut silent).map_err(fail)?;
     if let Some(error) = &found.failed {
         let what =
             format!("what a program changed in {} cannot be taken in", show(dir.as_os_str().as_bytes()));
         return Err(Refusal::store(format!("{what}: {error}"), daemon));
     }
-    let new = Base { rows: with_unread(&old, found.rows, &found.skipped) };
     // What was there before is there still.
-    taken.skipped = found.skipped.into_iter().filter(|known| old.find(&known.path.0).is_none()).collect();
+    let skipped = found.skipped.iter().filter(|known| old.find(&known.path.0).is_none());
+    taken.skipped = skipped.cloned().collect();
     // Nothing is known of the directory before the first update.
-    if old.rows.is_empty() {
+    if old.rows.is_empty() || found.is_same() {
         return Ok(());
     }
-    let same =
-        |(one, two): (&crate::base::Row, &crate::base::Row)| one.path == two.path && one.same_stat(two);
-    if old.rows.len() == new.rows.len() && old.rows.iter().zip(&new.rows).all(same) {
-        return Ok(());
-    }
+    let new = found.table(&old);
     daemon.seal_all(id).map_err(fail)?;
     let next = TakeIn::new(daemon, Goal::Live { id }, &old, &new, taken).later_wins().run().map_err(fail)?;
     taken.new_bytes = found.new_bytes;

@@ -362,3 +362,45 @@ fn what_changes_during_a_take_in_is_taken_in_by_the_next() {
         assert_eq!(counts(&taken), (0, 0, 0), "seed {seed}: {taken:?}");
     }
 }
+
+#[test]
+fn an_edit_writes_what_changed_of_the_table_and_a_collection_keeps_the_rest_of_it() {
+    let world = World::started();
+    let dir = world.project();
+    for number in 0..3000 {
+        write(dir.join(format!("d{}/a-file-with-a-name-{number}", number % 50)), "the same\n");
+    }
+    world.ingest();
+    let stored = |world: &World| {
+        use std::os::unix::fs::MetadataExt;
+        fs::metadata(world.home().join("store.img")).unwrap().blocks() * 512
+    };
+    let again = |world: &World, what: &str| {
+        world.ask(&AdminRequest::Collect { max_bytes: None });
+        world.kill_and_wait();
+        assert_eq!(counts(&world.sync()), (0, 0, 0), "{what}: everything is known");
+        same(world);
+    };
+    let before = stored(&world);
+    for number in 0..10 {
+        write(dir.join(format!("d7/a-file-with-a-name-{}", 7 + 50 * number)), &format!("{number}\n"));
+        assert_eq!(counts(&noticed(&world)), (0, 1, 0));
+    }
+    fs::remove_file(dir.join("d8/a-file-with-a-name-8")).unwrap();
+    write(dir.join("new/one"), "new\n");
+    assert_eq!(counts(&noticed(&world)), (2, 0, 1));
+    // The whole table is some 400 KiB.
+    let grown = stored(&world) - before;
+    assert!(grown < 128 << 10, "{grown} bytes more for twelve changes");
+    again(&world, "a few changes");
+    assert_eq!(world.sync().files, 3000);
+    fs::remove_dir_all(dir.join("d9")).unwrap();
+    for number in 0..200 {
+        write(dir.join(format!("more/{number}")), "more\n");
+    }
+    assert_eq!(counts(&noticed(&world)), (201, 0, 61));
+    again(&world, "many changes");
+    write(dir.join("more/1"), "once more\n");
+    assert_eq!(counts(&noticed(&world)), (0, 1, 0));
+    again(&world, "one more");
+}

@@ -28,3 +28,12 @@ pub fn release() -> Result<()> {
     }
     Ok(())
 }
+
+/// docs/book by mdBook, into target/book; each of its links is followed. mdBook is built in a workspace of its own, with the
+/// versions of docs/builder/Cargo.lock: no program of vrift has anything of it.
+pub fn book() -> Result<()> {
+    let (builder, out) = (workspace::root().join("docs/builder/Cargo.toml"), workspace::target());
+    let mut run = process::cargo(&["run", "--quiet", "--locked", "--manifest-path"]);
+    run.arg(builder).arg("--target-dir").arg(out.join("book-builder"));
+    process::check(run.args(["--", "docs"]).arg(out.join("book")))
+}

@@ -1,10 +1,11 @@
-//! `cargo xtask install --prefix DIR`.
+//! `cargo xtask install --prefix DIR`, and `uninstall`.
 
 use std::fs::{self, Permissions};
+use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::{build, process, workspace};
 
@@ -22,6 +23,52 @@ pub fn run(prefix: &Path) -> Result<()> {
     units(prefix)?;
     let version = process::output(process::program(prefix.join("bin/vrift")).arg("--version"))?;
     println!("installed and started: {}", version.trim());
+    Ok(())
+}
+
+/// Removes what [`run`] puts below a prefix, and folders that are empty without it. What users have in workspaces is not
+/// there, and stays.
+///
+/// # Errors
+/// Something cannot be removed, or there is nothing installed.
+pub fn undo(prefix: &Path) -> Result<()> {
+    let mut files: Vec<PathBuf> =
+        workspace::PROGRAMS.iter().map(|name| Path::new("bin").join(name)).collect();
+    let library = Path::new("lib/vrift");
+    files.extend(workspace::SERVICES.iter().chain([&workspace::SHIM]).map(|name| library.join(name)));
+    files.extend(UNITS.iter().map(|name| Path::new("lib/systemd/user").join(name)));
+    files.extend(COMPLETIONS.iter().map(|(_, file)| Path::new("share").join(file)));
+    let pages = Path::new("share/man/man1");
+    for entry in fs::read_dir(prefix.join(pages)).into_iter().flatten() {
+        let name = entry?.file_name();
+        let is_ours = name.to_str().is_some_and(|name| name == "vrift.1" || name.starts_with("vrift-"));
+        files.extend(is_ours.then(|| pages.join(name)));
+    }
+    // Without the program nobody could stop it. Where none runs there is nothing to be done.
+    let _ = process::program(prefix.join("bin/vrift")).args(["daemon", "stop"]).output();
+    let mut removed = 0;
+    for file in &files {
+        let path = prefix.join(file);
+        match fs::remove_file(&path) {
+            Ok(()) => {
+                println!("{}", path.display());
+                removed += 1;
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => bail!("cannot remove {}: {error}", path.display()),
+        }
+    }
+    if removed == 0 {
+        bail!("{} has no vrift: name the prefix that it was installed below", prefix.display());
+    }
+    for file in &files {
+        for folder in file.ancestors().skip(1).filter(|folder| *folder != Path::new("")) {
+            // Not empty, gone already, or somebody else's: it stays.
+            let _ = fs::remove_dir(prefix.join(folder));
+        }
+    }
+    println!("removed {removed} files. What is in workspaces stays: it is in ~/.local/state/vrift, or where");
+    println!("VRIFT_HOME says. Whoever needs it no more removes that folder: rm -r ~/.local/state/vrift");
     Ok(())
 }
 
@@ -77,4 +124,29 @@ fn place(from: &Path, folder: &Path, mode: u32) -> Result<()> {
     fs::rename(&new, &to).with_context(|| format!("cannot put {} in place", to.display()))?;
     println!("{}", to.display());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn removal_takes_what_was_installed_and_leaves_the_rest() {
+        let prefix = tempfile::tempdir().unwrap();
+        let at = |name: &str| prefix.path().join(name);
+        let ours = ["bin/vrift", "bin/vriftd", "lib/vrift/libvrift_shim.so", "lib/vrift/vrift-timed"];
+        let described =
+            ["share/man/man1/vrift.1", "share/man/man1/vrift-run.1", "share/zsh/site-functions/_vrift"];
+        let others = ["bin/make", "share/man/man1/vriftless.1", "lib/vrift/notes"];
+        for name in ours.iter().chain(&described).chain(&others) {
+            fs::create_dir_all(at(name).parent().unwrap()).unwrap();
+            fs::write(at(name), "").unwrap();
+        }
+        undo(prefix.path()).unwrap();
+        assert!(others.iter().all(|name| at(name).exists()));
+        assert!(ours.iter().chain(&described).all(|name| !at(name).exists()));
+        assert!(!at("share/zsh").exists(), "folders that are empty now go as well");
+        let error = undo(prefix.path()).unwrap_err().to_string();
+        assert!(error.contains("has no vrift"), "{error}");
+    }
 }

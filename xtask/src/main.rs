@@ -1,4 +1,4 @@
-//! Developer commands of vrift: `cargo xtask build|demo|test|fuzz|bench|coverage|guest|install|package|tidy`.
+//! Developer commands of vrift: `cargo xtask build|demo|test|fuzz|bench|book|coverage|guest|install|uninstall|package|tidy`.
 //!
 //! Lives here: what runs cargo, the test programs and the built binaries, and the static checks of the
 //! workspace. May be imported: nothing of vrift itself; the binaries are used as a user would.
@@ -75,8 +75,15 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         prefix: PathBuf,
     },
+    /// Remove what `install` put there; what users have in workspaces stays
+    Uninstall {
+        #[arg(long, value_name = "DIR")]
+        prefix: PathBuf,
+    },
     /// Make a Debian package, target/package/vrift.deb
     Package,
+    /// Build docs/book with mdBook, into target/book, and follow its links
+    Book,
     /// Format the code and run the static checks alone
     Tidy {
         /// Ask the advisory database as well; it is fetched with git
@@ -108,6 +115,8 @@ fn main() -> ExitCode {
         Command::Guest { action: None } => guest::make(),
         Command::Guest { action: Some(Guest::Run { args }) } => guest::run(&args),
         Command::Install { prefix } => install::run(&prefix),
+        Command::Uninstall { prefix } => install::undo(&prefix),
+        Command::Book => build::book(),
         Command::Package => package::run(),
         Command::Tidy { advisories } => return exit_code(suite::tidy(advisories)),
     };

@@ -8,7 +8,7 @@ use crate::daemon::Daemon;
 use crate::namespace::Workspace;
 use crate::snapshots::Marked;
 use statefs_journal::BlobHash;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// Everything that something refers to. Workspaces are looked at one after the other, each as a whole; what comes into
 /// use behind our back is noted as used by the store.
@@ -21,6 +21,7 @@ pub fn collect(daemon: &Daemon) -> std::io::Result<HashSet<BlobHash>> {
     crate::snapshots::mark(daemon, &mut marked, &mut live)?;
     let mut keep = |hash: BlobHash| _ = live.insert(hash);
     daemon.store.for_each_state_blob(&mut |hash| keep(*hash));
+    let mut tables = tables(daemon);
     let ids: Vec<u32> = daemon.spaces().workspaces.keys().copied().collect();
     for id in ids {
         let spaces = daemon.spaces();
@@ -30,12 +31,24 @@ pub fn collect(daemon: &Daemon) -> std::io::Result<HashSet<BlobHash>> {
     }
     // Snapshots that were taken since, of files that were gone when we came to their workspace.
     crate::snapshots::mark(daemon, &mut marked, &mut live)?;
+    tables.extend(self::tables(daemon));
+    live.extend(tables.iter().map(|hash| BlobHash(*hash)));
+    let needed = crate::tables::all_needed(daemon, &tables);
+    live.extend(
+        needed.map_err(|error| std::io::Error::other(format!("a base table cannot be read: {error}")))?,
+    );
     Ok(live)
 }
 
-/// Content of files, content that a file being written had before, the table of what was taken in.
+/// The tables of what was taken in, of workspaces and of forks that nobody entered.
+fn tables(daemon: &Daemon) -> BTreeSet<[u8; 32]> {
+    let spaces = daemon.spaces();
+    let awake = spaces.workspaces.values().filter_map(|workspace| workspace.base);
+    awake.chain(spaces.asleep.values().map(|asleep| asleep.base)).collect()
+}
+
+/// Content of files, content that a file being written had before.
 fn of_workspace(workspace: &Workspace, keep: &mut dyn FnMut(BlobHash)) {
-    workspace.base.into_iter().for_each(|hash| keep(BlobHash(hash)));
     workspace.staged.values().flatten().for_each(|hash| keep(BlobHash(*hash)));
     workspace.index.vnodes(&mut |vnode| {
         if let Some(hash) = workspace.sealed_hash(vnode) {

@@ -1,7 +1,7 @@
 //! The eye on one real directory: a watch on each directory in it that is taken in, and the names at which something was
 //! noticed.
 
-use super::grounds;
+use super::{Linked, grounds};
 use crate::ignored::{RuleFile, Rules, Says};
 use crate::walk::os;
 use nix::errno::Errno;
@@ -47,7 +47,7 @@ pub(super) struct Sight {
     /// Names to be looked at.
     pub names: BTreeSet<Vec<u8>>,
     /// Files with several names, which change by names that nobody watches: looked at each time.
-    linked: Vec<Vec<u8>>,
+    linked: Linked,
     left_out: BTreeSet<Vec<u8>>,
     rule_files: Vec<RuleFile>,
     /// Whether changes are noticed on the file system of this device.
@@ -82,7 +82,7 @@ impl Eye {
             by_watch: HashMap::new(),
             by_path: BTreeMap::new(),
             names: BTreeSet::new(),
-            linked: Vec::new(),
+            linked: Linked::default(),
             left_out: BTreeSet::new(),
             rule_files: Rules::files_above(dir, uses_git),
             devices: HashMap::new(),
@@ -252,14 +252,11 @@ impl Eye {
         Ok(names)
     }
 
-    /// The table is `base` now. These names are to be looked at again, and those of files with several names are `linked`
-    /// (None: as before).
-    pub fn settle(&self, base: [u8; 32], again: BTreeSet<Vec<u8>>, linked: Option<Vec<Vec<u8>>>) {
+    /// The table is `base` now. These names are to be looked at again, and those of files with several names are `linked`.
+    pub fn settle(&self, base: [u8; 32], again: BTreeSet<Vec<u8>>, linked: Linked) {
         let mut sight = self.sight();
         sight.base = Some(base);
-        if let Some(linked) = linked {
-            sight.linked = linked;
-        }
+        sight.linked = linked;
         again.into_iter().for_each(|name| sight.note(name));
         // A repository is met once with each walk that comes to it. The first look counts: it is the oldest.
         let mut known = std::collections::HashSet::new();

@@ -24,6 +24,9 @@ const EYES_MAX: usize = 16;
 const PAUSE: Duration = Duration::from_millis(40);
 const WATCHES_LIMIT: &str = "/proc/sys/fs/inotify/max_user_watches";
 
+/// Names of files that have several.
+pub type Linked = Arc<BTreeSet<Vec<u8>>>;
+
 /// The eyes on real directories, by workspace.
 pub struct Noticed {
     eyes: Mutex<HashMap<u32, Arc<Eye>>>,
@@ -81,8 +84,8 @@ impl Noticed {
     }
 
     /// An eye with which a directory was read as a whole, into the table `base`. Names in `again` are to be looked at again.
-    pub fn keep(&self, id: u32, eye: Eye, base: [u8; 32], again: BTreeSet<Vec<u8>>, linked: Vec<Vec<u8>>) {
-        eye.settle(base, again, Some(linked));
+    pub fn keep(&self, id: u32, eye: Eye, base: [u8; 32], again: BTreeSet<Vec<u8>>, linked: Linked) {
+        eye.settle(base, again, linked);
         if let Some(why) = eye.doubt() {
             return self.lose(id, why);
         }

@@ -56,7 +56,6 @@ pub fn mark(daemon: &Daemon, marked: &mut Marked, live: &mut HashSet<BlobHash>) 
         let spaces = daemon.spaces();
         let cached = spaces.workspaces.values().flat_map(|workspace: &Workspace| workspace.tree.addresses());
         live.extend(cached.map(|address| BlobHash(*address)));
-        live.extend(spaces.asleep.values().map(|asleep| BlobHash(asleep.base)));
         let snapshots = spaces.snapshots.values().map(|it| {
             (format!("{}@{}", spaces.name_of(it.workspace).unwrap_or_default(), it.number), it.root.address())
         });

@@ -91,5 +91,5 @@ fn forget_files(daemon: &Daemon, id: u32) {
     }
     daemon.worktrees.forget(id);
     daemon.noticed.forget(id);
-    daemon.bases.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    daemon.tables.forget(id);
 }

@@ -1,6 +1,7 @@
 //! Reading files, and opening what is read.
 
-use super::found::{Found, join, skip};
+use super::dirs::Part;
+use super::found::{join, skip};
 use super::{Opened, Reading, S_IFREG, Walk};
 use crate::base::{Held, Row, row_of};
 use crate::clock::system_now_ns;
@@ -21,7 +22,8 @@ const READS_MAX: usize = 3;
 const TICK_NS: i64 = 20_000_000;
 
 impl Walk<'_> {
-    pub(super) fn read_file(&self, dir: &Opened, name: &CStr, found: &mut Found) {
+    pub(super) fn read_file(&self, dir: &Opened, name: &CStr, part: &mut Part<'_>) {
+        let Part { found, seen, .. } = part;
         let path = join(&dir.path, name.to_bytes());
         for _ in 0..READS_MAX {
             let file = match open_file(&dir.fd, name) {
@@ -63,6 +65,7 @@ impl Walk<'_> {
                 if row.ctime_ns > system_now_ns() - TICK_NS {
                     row.ctime_ns = 0;
                 }
+                *seen = (seen.0 + 1, seen.1 + row.size);
                 found.rows.push(row);
                 return;
             }

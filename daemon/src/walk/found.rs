@@ -1,6 +1,7 @@
 //! What a walk found, put together from what its threads found.
 
-use crate::base::{Extent, Row};
+use super::known::Group;
+use crate::base::{Base, Extent, Row, path_order, with_unread};
 use vrift_cas::CasError;
 use vrift_protocol::admin::{PathBytes, Problem};
 
@@ -9,10 +10,14 @@ pub const PROBLEMS_MAX: usize = 1000;
 /// Of what is left out, so many are named.
 pub const IGNORED_MAX: usize = 20;
 
-/// What a walk found.
+/// What a walk found to differ from the last table, in [`path_order`].
 #[derive(Default)]
 pub struct Found {
     pub rows: Vec<Row>,
+    /// The rows of the last table that `rows` replace.
+    pub extents: Vec<Extent>,
+    /// Rows of files with several names that are as they were: of use where another of their names is not.
+    pub linked: Vec<Row>,
     pub skipped: Vec<Problem>,
     pub new_bytes: u64,
     pub duplicates: u64,
@@ -21,12 +26,56 @@ pub struct Found {
     pub ignored_count: u64,
     /// Names that were looked at.
     pub looked_at: u64,
-    /// Of [`super::look_at`]: what `rows` stands for.
-    pub extents: Vec<Extent>,
     /// The store cannot take more: the walk is of no use.
     pub failed: Option<CasError>,
     /// Nobody waits for the result: it is not complete.
     pub is_cancelled: bool,
+}
+
+impl Found {
+    /// What the last table has at and below this path is not so any more.
+    pub(super) fn gone(&mut self, path: &[u8]) {
+        self.extents.push(Extent { path: path.to_vec(), is_whole: true });
+    }
+
+    /// `row` is what is where the last table has `known`.
+    pub(super) fn is_now(&mut self, known: Group<'_>, row: Row) {
+        let is_whole = known.own.is_some_and(|own| !own.is_dir() || !row.is_dir()) || !row.is_dir();
+        if known.own.is_some() || (is_whole && !known.is_empty()) {
+            self.extents.push(Extent { path: row.path.clone(), is_whole });
+        }
+        self.rows.push(row);
+    }
+
+    /// Put in order; of files of which one name differs, all names count as found.
+    pub(super) fn finish(&mut self) {
+        if self.rows.iter().any(|row| row.nlink > 1 && !row.is_dir()) {
+            for row in std::mem::take(&mut self.linked) {
+                self.extents.push(Extent { path: row.path.clone(), is_whole: false });
+                self.rows.push(row);
+            }
+        }
+        self.rows.sort_unstable_by(|one, two| path_order(&one.path, &two.path));
+        self.extents.sort_unstable_by(|one, two| path_order(&one.path, &two.path));
+    }
+
+    /// Nothing differs.
+    pub fn is_same(&self) -> bool {
+        self.rows.is_empty() && self.extents.is_empty()
+    }
+
+    /// The parts of the last table that are replaced, and what replaces them. What could not be read is as it was.
+    pub fn parts(&mut self, old: &Base) -> (Base, Base) {
+        let before = old.within(&self.extents);
+        let rows = with_unread(&before, std::mem::take(&mut self.rows), &self.skipped);
+        (before, Base { rows })
+    }
+
+    /// The whole table as it is now.
+    pub fn table(&mut self, old: &Base) -> Base {
+        let (_, now) = self.parts(old);
+        old.with(&self.extents, &now.rows)
+    }
 }
 
 pub(super) fn merge(all: &mut Found, mut part: Found) {
@@ -36,6 +85,7 @@ pub(super) fn merge(all: &mut Found, mut part: Found) {
     all.ignored_count += part.ignored_count;
     all.looked_at += part.looked_at;
     all.extents.append(&mut part.extents);
+    all.linked.append(&mut part.linked);
     part.ignored.truncate(IGNORED_MAX - all.ignored.len());
     all.ignored.append(&mut part.ignored);
     all.failed = all.failed.take().or(part.failed);

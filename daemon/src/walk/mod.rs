@@ -3,18 +3,21 @@
 mod dirs;
 mod files;
 mod found;
+mod known;
+mod listing;
 mod names;
 
 pub use found::{Found, IGNORED_MAX, PROBLEMS_MAX, join};
 pub use names::look_at;
 
-use crate::base::{Base, Held, Row, path_order, row_of};
+use crate::base::{Base, Held, Row, row_of};
 use crate::daemon::Daemon;
 use crate::ignored::Rules;
 use crate::noticed::Eye;
 use dirs::Part;
 use files::open_dir;
 use found::merge;
+use known::Group;
 use nix::errno::Errno;
 use nix::sys::stat::fstat;
 use std::ffi::CString;
@@ -58,9 +61,19 @@ struct Opened {
     path: Vec<u8>,
 }
 
-enum Step {
-    Dir { parent: Option<Arc<Opened>>, name: CString, path: Vec<u8>, rules: Scope },
-    Files { dir: Arc<Opened>, files: Vec<CString> },
+enum Step<'a> {
+    /// `rows`: what the last table has below it.
+    Dir {
+        parent: Option<Arc<Opened>>,
+        name: CString,
+        path: Vec<u8>,
+        rules: Scope,
+        rows: &'a [Row],
+    },
+    Files {
+        dir: Arc<Opened>,
+        files: Vec<CString>,
+    },
 }
 
 /// The rules for the names in a directory.
@@ -72,8 +85,8 @@ enum Scope {
     Below(Option<Arc<Rules>>, bool),
 }
 
-struct Queue {
-    steps: Vec<Step>,
+struct Queue<'a> {
+    steps: Vec<Step<'a>>,
     active: usize,
     found: Found,
 }
@@ -105,22 +118,22 @@ struct Walk<'a> {
     plan: Plan<'a>,
     dir: PathBuf,
     home: Option<(u64, u64)>,
-    queue: Mutex<Queue>,
+    queue: Mutex<Queue<'a>>,
     woken: Condvar,
     files: AtomicU64,
     bytes: AtomicU64,
     progress: Mutex<Told<'a>>,
 }
 
-/// Reads all of a directory; rows in [`path_order`]. `progress` gets files and bytes read so far, some ten times a second.
+/// Reads all of a directory, and finds what differs from the last table. `progress` gets files and bytes read so far, some ten times a second.
 pub fn walk<'a>(daemon: &'a Daemon, plan: Plan<'a>, progress: &'a mut Progress<'a>) -> Result<Found, Errno> {
     let (walk, root, rules) = Walk::begin(daemon, plan, progress)?;
-    let stat = fstat(&root.fd)?;
-    let xattrs = crate::real_xattrs::read_dir(plan.reading, &root.fd, c".");
     {
+        let known = walk.known(b"");
         let mut queue = walk.queue();
-        queue.found.rows.push(Row { xattrs, ..row_of(Vec::new(), &stat, Held::Nothing) });
-        queue.steps.push(Step::Dir { parent: Some(root), name: c".".into(), path: Vec::new(), rules });
+        walk.look_at_root(&root, known, &mut queue.found)?;
+        let (parent, path) = (Some(root), Vec::new());
+        queue.steps.push(Step::Dir { parent, name: c".".into(), path, rules, rows: known.below });
     }
     walk.work_together();
     Ok(walk.end())
@@ -159,13 +172,27 @@ impl<'a> Walk<'a> {
 
     fn end(self) -> Found {
         let mut found = self.queue.into_inner().unwrap_or_else(PoisonError::into_inner).found;
-        found.rows.sort_unstable_by(|one, two| path_order(&one.path, &two.path));
+        found.finish();
         found
     }
-}
 
-impl Walk<'_> {
-    fn queue(&self) -> MutexGuard<'_, Queue> {
+    /// What the last table has at and below a path.
+    fn known(&self, path: &[u8]) -> Group<'a> {
+        Group::of(self.plan.base.below(path), path)
+    }
+
+    /// The directory itself.
+    fn look_at_root(&self, root: &Opened, known: Group<'a>, found: &mut Found) -> Result<(), Errno> {
+        let stat = fstat(&root.fd)?;
+        let is_same = known.own.is_some_and(|own| own.is_still(&stat));
+        let xattrs = crate::real_xattrs::read_dir(self.plan.reading, &root.fd, c".");
+        if !is_same || (!xattrs.is_empty() && known.own.is_some_and(|own| own.changed_at(&stat))) {
+            found.is_now(known, Row { xattrs, ..row_of(Vec::new(), &stat, Held::Nothing) });
+        }
+        Ok(())
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue<'a>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -207,17 +234,17 @@ impl Walk<'_> {
             drop(queue);
             let mut part = Part::default();
             match step {
-                Step::Dir { parent, name, path, rules } => {
-                    self.read_dir(parent.as_deref(), &name, (path, rules), &mut part);
+                Step::Dir { parent, name, path, rules, rows } => {
+                    self.read_dir(parent.as_deref(), &name, (path, rules, rows), &mut part);
                 }
                 Step::Files { dir, files } => {
                     for name in files {
-                        self.read_file(&dir, &name, &mut part.found);
+                        self.read_file(&dir, &name, &mut part);
                     }
                 }
             }
-            let Part { found, mut steps } = part;
-            self.report(&found);
+            let Part { found, mut steps, seen } = part;
+            self.report(seen);
             let mut queue = self.queue();
             queue.active -= 1;
             queue.steps.append(&mut steps);
@@ -227,9 +254,7 @@ impl Walk<'_> {
         }
     }
 
-    fn report(&self, found: &Found) {
-        let files = found.rows.len() as u64;
-        let bytes = found.rows.iter().map(|row| row.size).sum();
+    fn report(&self, (files, bytes): (u64, u64)) {
         let files = self.files.fetch_add(files, Ordering::Relaxed) + files;
         let bytes = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if let Ok(mut progress) = self.progress.try_lock()

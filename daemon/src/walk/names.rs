@@ -1,15 +1,15 @@
 //! Looking at single names of a real directory, those at which something was noticed: what is there, whatever it was.
 
-use super::dirs::{Depth, Part};
+use super::dirs::{Depth, Looked, Part};
 use super::files::open_dir;
 use super::found::{Found, merge, skip};
 use super::{Opened, Plan, Progress, Scope, Walk, os};
-use crate::base::{Extent, Held, Row, is_at_or_below, path_order, row_of};
+use crate::base::{is_at_or_below, path_order};
 use crate::daemon::Daemon;
 use crate::ignored::Rules;
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;
-use nix::sys::stat::{fstat, fstatat};
+use nix::sys::stat::fstatat;
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::CString;
 use std::sync::Arc;
@@ -20,8 +20,7 @@ const OPEN_MAX: usize = 128;
 /// A directory and the rules in it.
 type Ruled = (Arc<Opened>, Option<Arc<Rules>>);
 
-/// Looks at these names, and below what is new among them. [`Found::extents`] says which rows of the last table those
-/// that were found replace. Other names of the same files are looked at as well.
+/// Looks at these names, and below what is new among them. Other names of the same files are looked at as well.
 pub fn look_at<'a>(
     daemon: &'a Daemon,
     plan: Plan<'a>,
@@ -34,19 +33,15 @@ pub fn look_at<'a>(
     names_of.look_at(names)?;
     let linked = names_of.linked();
     names_of.look_at(linked)?;
-    let extent = |(path, is_whole)| Extent { path, is_whole };
-    let mut extents: Vec<Extent> = names_of.seen.into_iter().map(extent).collect();
-    let mut found = walk.end();
-    extents.sort_unstable_by(|one, two| path_order(&one.path, &two.path));
-    found.extents = extents;
-    Ok(found)
+    drop(names_of);
+    Ok(walk.end())
 }
 
 struct Names<'w, 'a> {
     walk: &'w Walk<'a>,
     root: Ruled,
     open: HashMap<Vec<u8>, Option<Ruled>>,
-    /// Names that were looked at, and whether together with all that is below them.
+    /// Names that were looked at, and whether all that is below them is looked at as well.
     seen: HashMap<Vec<u8>, bool>,
 }
 
@@ -81,28 +76,35 @@ impl Names<'_, '_> {
         if let Some(eye) = self.walk.plan.eye {
             eye.looks_at(path);
         }
+        let known = self.walk.known(path);
         let is_whole = if path.is_empty() {
-            let (root, _) = &self.root;
-            let xattrs = crate::real_xattrs::read_dir(self.walk.plan.reading, &root.fd, c".");
-            part.found.rows.push(Row { xattrs, ..row_of(Vec::new(), &fstat(&root.fd)?, Held::Nothing) });
+            self.walk.look_at_root(&self.root.0, known, &mut part.found)?;
             false
         } else {
             let slash = path.iter().rposition(|byte| *byte == b'/');
             let (dir, last) = slash.map_or((&path[..0], path), |at| (&path[..at], &path[at + 1..]));
             match self.dir(dir) {
                 // Its directory is gone, or nobody's business.
-                Ok(None) => {}
+                Ok(None) => {
+                    if !known.is_empty() {
+                        part.found.gone(path);
+                    }
+                    true
+                }
                 Ok(Some((dir, rules))) => {
                     let last = CString::new(last).map_err(|_| Errno::EINVAL)?;
-                    let unknown = self.walk.look(&dir, &last, (rules.as_ref(), Depth::Noticed), &mut part);
-                    self.walk.read_later(&dir, unknown.into_iter().collect(), &mut part);
+                    let looked =
+                        self.walk.look(&dir, &last, (rules.as_ref(), Depth::Noticed, known), &mut part);
+                    if looked == Looked::ToRead {
+                        self.walk.read_later(&dir, vec![last], &mut part);
+                    }
+                    looked != Looked::OnlyItself
                 }
                 Err(errno) => {
                     skip(&mut part.found, path.to_vec(), format!("cannot be looked at: {}", errno.desc()));
+                    true
                 }
             }
-            // A directory that is there still, and noticed: only its own row.
-            part.found.rows.is_empty() || !part.steps.is_empty() || !part.found.rows[0].is_dir()
         };
         self.seen.insert(path.to_vec(), is_whole);
         let mut queue = self.walk.queue();
@@ -133,7 +135,11 @@ impl Names<'_, '_> {
     }
 
     fn open_below(&self, (above, rules): &Ruled, path: &[u8], last: &[u8]) -> Result<Option<Ruled>, Errno> {
-        let Some(scope) = self.walk.judge(rules.as_ref(), path, true) else { return Ok(None) };
+        let is_known = self.walk.plan.base.find(path).is_some();
+        let whole = || path.to_vec();
+        let Some(scope) = self.walk.judge(rules.as_ref(), (&whole, last), true, is_known) else {
+            return Ok(None);
+        };
         let name = CString::new(last).map_err(|_| Errno::EINVAL)?;
         match open_dir(Some(&above.fd), &name) {
             Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => Ok(None),

@@ -32,6 +32,7 @@ pub fn all(long: bool) -> Vec<Stage> {
         ("release build", Box::new(|_| passed(build::release()))),
         ("hooks and exports", Box::new(|_| passed(coverage::check()))),
         ("what the book shows", Box::new(book)),
+        ("the book is built", Box::new(|_| passed(build::book()))),
         ("tests/shell", Box::new(|evidence| shell_tests(&[], evidence))),
         ("tests/sequences", Box::new(move |evidence| sequences(long, evidence))),
         ("tests/kills", Box::new(move |evidence| kills(long, evidence))),
