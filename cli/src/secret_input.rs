@@ -36,21 +36,22 @@ impl Drop for Hidden<'_> {
     }
 }
 
-/// The secret in `file` (`-`: stdin) without the end of its line, or what is typed as an answer to `prompt`.
-pub fn secret(file: Option<&Path>, prompt: &str) -> Result<Zeroizing<String>> {
+/// The secret in `file` (`-`: stdin) without the end of its line, or what is typed as an answer to the prompt. With it comes
+/// the option that names the file.
+pub fn secret(file: Option<&Path>, (prompt, option): (&str, &str)) -> Result<Zeroizing<String>> {
     let secret = match file {
         Some(path) if path == Path::new("-") => read(io::stdin().lock()),
         Some(path) => File::open(path).and_then(read),
-        None => return typed(prompt),
+        None => return typed(prompt, option),
     };
     let secret = secret.map_err(|error| CliError::path(file.unwrap_or(Path::new("-")), error))?;
     not_empty(secret)
 }
 
 /// A new one, typed twice where it is typed.
-pub fn new_secret(file: Option<&Path>, prompt: &str) -> Result<Zeroizing<String>> {
-    let first = secret(file, prompt)?;
-    if file.is_none() && typed(&format!("{prompt} (again)"))? != first {
+pub fn new_secret(file: Option<&Path>, (prompt, option): (&str, &str)) -> Result<Zeroizing<String>> {
+    let first = secret(file, (prompt, option))?;
+    if file.is_none() && typed(&format!("{prompt} (again)"), option)? != first {
         return Err(CliError::Usage {
             what: "these are two different ones".into(),
             hint: "try again".into(),
@@ -78,11 +79,11 @@ fn read(from: impl Read) -> io::Result<Zeroizing<String>> {
     Ok(text)
 }
 
-fn typed(prompt: &str) -> Result<Zeroizing<String>> {
+fn typed(prompt: &str, option: &str) -> Result<Zeroizing<String>> {
     let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty");
     let mut terminal = terminal.map_err(|_| CliError::Usage {
         what: format!("there is no terminal to ask for the {prompt}"),
-        hint: "give it in a file; - is stdin".into(),
+        hint: format!("give it in a file: {option} FILE; - is stdin"),
     })?;
     let failed = |error: io::Error| CliError::path("/dev/tty", error);
     write!(terminal, "{prompt}: ").map_err(failed)?;

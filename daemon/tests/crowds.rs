@@ -219,8 +219,10 @@ fn a_byte_at_a_time_and_frames_that_are_cut_or_sent_twice_disturb_nobody() {
 fn clients_that_send_a_byte_each_second_are_bounded_and_others_are_served_meanwhile() {
     /// As many of one user as may hold a value that is not whole.
     const SLOW: usize = 24;
-    /// What the daemon gives a value is half of that.
-    const LONGEST: Duration = Duration::from_secs(60);
+    /// What the daemon gives a value, and a second.
+    const GIVEN: Duration = Duration::from_secs(31);
+    /// Wide: what is to happen takes half a minute.
+    const LONGEST: Duration = Duration::from_secs(300);
     let world = World::started();
     let pid = world.pid();
     let long = vec![7; PIECE_LEN + 1];
@@ -238,10 +240,14 @@ fn clients_that_send_a_byte_each_second_are_bounded_and_others_are_served_meanwh
     let whole = state_frame(1, &StateRequest { bytes: b"x", ..StateRequest::new(Verb::Put, b"/state/cut") });
     let mut client = world.client();
     let (began, mut second, mut refused) = (Instant::now(), 0, false);
+    let mut all_began = began;
     loop {
         for raw in &mut slow {
             raw.send(&piece(second));
             assert_eq!(raw.receive().unwrap().0.status.get(), 0);
+        }
+        if second == 0 {
+            all_began = Instant::now();
         }
         cut.send(&whole[second as usize % whole.len()..][..1]);
         assert_ne!(cut.receive().unwrap().0.status.get(), 0);
@@ -260,6 +266,7 @@ fn clients_that_send_a_byte_each_second_are_bounded_and_others_are_served_meanwh
         assert!(began.elapsed() < LONGEST, "they hold their place for good");
     }
     assert!(refused, "there was a place all the time");
+    std::thread::sleep(GIVEN.saturating_sub(all_began.elapsed()));
     for raw in &mut slow {
         raw.send(&state_frame(99, &StateRequest::new(Verb::Put, b"/state/slow")));
         assert_eq!(raw.receive().unwrap().0.status.get(), Errno::ETIMEDOUT as u32);

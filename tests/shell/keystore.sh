@@ -185,6 +185,7 @@ dying() {
     is "$(grep -E '^(NoNewPrivs|Seccomp):' "/proc/$service/status" | tr -d '\n\t')" 'NoNewPrivs:1Seccomp:2' 'and confined'
     if [ "$(id -u)" != 0 ]; then
         fails 'nobody else of its user reads its memory' head -c 1 "/proc/$service/environ" 2>/dev/null
+        fails 'nor the daemon'"'"'s' head -c 1 "/proc/$daemon/environ" 2>/dev/null
     fi
     kill -9 "$service"
     is "$(device_id)" "$before" 'a service that was killed is started again'

@@ -30,6 +30,8 @@ outside() {
 /state/app/long" 'a listing is sorted'
     is "$(state ls -l /state/app/l | tr -s ' ')" ' 1048576 /state/app/long' 'with lengths'
     is "$(state ls --limit 1 --after /state/app/empty /state/app/)" /state/app/file 'a page of it'
+    is "$(state ls | grep -c /state/audit/log/) $(state ls | grep -c /state/app/file)" '0 1' 'without a prefix all but the log'
+    check 'which is there' sh -c '"$1" state ls /state/audit/ | grep -q /state/audit/log/' sh "$VRIFT"
     check 'as JSON' sh -c '"$1" state ls --json /state/app/f | grep -q "\"bytes\": 1048576"' sh "$VRIFT"
     exits 1 'a key that is not there' state get /state/app/none 2>/dev/null
     exits 1 'deleting keys of which one is not there' state del /state/app/file /state/app/none 2>/dev/null
@@ -67,6 +69,7 @@ older_keys() {
     is "$(state get /state/old/a) $(state get /state/old/b) $(state get /state/old/c | od -An -tu1 | tr -s ' ')" \
         'text {"size":4}  0 1 255' 'and there after kill -9'
     exits 2 'once' state import "$T/old.json" 2>"$T/err"
+    check 'the import is in the audit log' sh -c '"$1" audit | grep -q "admin of state import, 3 keys: done"' sh "$VRIFT"
     check 'what is there already is named' grep -q 'content:old/a collides with /state/old/a' "$T/err"
     printf '{"content:new/a": "1", "inode:new/b": "2", "inode:new/a": "3"}' >"$T/two.json"
     exits 2 'two keys that collide' state import "$T/two.json" 2>"$T/err"

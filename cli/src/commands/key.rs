@@ -120,11 +120,12 @@ impl Key {
                 if json { out.json(&key)? } else { out.line(&line(&key))? }
             }
             Action::Seal { passphrase_file } => {
-                let passphrase = new_secret(passphrase_file.as_deref(), "new passphrase")?;
+                let passphrase =
+                    new_secret(passphrase_file.as_deref(), ("new passphrase", "--passphrase-file"))?;
                 keystore(&mut to, &Request::Seal { passphrase: passphrase.to_string() })?;
             }
             Action::Unlock { passphrase_file } => {
-                let passphrase = secret(passphrase_file.as_deref(), "passphrase")?;
+                let passphrase = secret(passphrase_file.as_deref(), ("passphrase", "--passphrase-file"))?;
                 keystore(&mut to, &Request::Unlock { passphrase: passphrase.to_string() })?;
             }
             Action::Item(item) => item.run(&mut to, &mut out)?,

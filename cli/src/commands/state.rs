@@ -13,6 +13,7 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use vrift_protocol::admin::{Failure, PathBytes};
+use vrift_protocol::audit::LOG_PREFIX;
 use vrift_protocol::state::{ROWS_MAX, Row, State as Space, StateError, VALUE_LEN_MAX};
 
 /// Puts, gets and lists small values under names below /state/
@@ -52,10 +53,10 @@ pub enum Action {
         #[arg(long)]
         sync: bool,
     },
-    /// Lists the keys that begin with PREFIX
+    /// Lists the keys that begin with PREFIX; without it all but the entries of the audit log
     Ls {
-        #[arg(value_name = "PREFIX", default_value = "/state/")]
-        prefix: OsString,
+        #[arg(value_name = "PREFIX")]
+        prefix: Option<OsString>,
         /// Length of each value before its key
         #[arg(short = 'l', long)]
         long: bool,
@@ -113,7 +114,8 @@ impl State {
             }
             Action::Del { keys, sync } => delete(quiet, &keys, sync),
             Action::Ls { prefix, long, limit, after, json } => {
-                let rows = list(quiet, prefix.as_bytes(), after.as_ref().map(|key| key.as_bytes()), limit)?;
+                let prefix = prefix.as_ref().map(|prefix| prefix.as_bytes());
+                let rows = list(quiet, prefix, after.as_ref().map(|key| key.as_bytes()), limit)?;
                 print(&rows, long, json)
             }
             Action::Import { file, json } => super::import::run(quiet, &file, json),
@@ -193,18 +195,22 @@ fn delete(quiet: bool, keys: &[OsString], sync: bool) -> Result<u8> {
     missing.map_or(Ok(0), |key| Err(absent(key.as_bytes())))
 }
 
-fn list(quiet: bool, prefix: &[u8], after: Option<&[u8]>, limit: Option<u64>) -> Result<Vec<Row>> {
+/// Without a prefix: what `vrift audit` shows is left out.
+fn list(quiet: bool, prefix: Option<&[u8]>, after: Option<&[u8]>, limit: Option<u64>) -> Result<Vec<Row>> {
     let mut rows: Vec<Row> = Vec::new();
     let mut cursor = after.unwrap_or_default().to_vec();
     let limit = limit.unwrap_or(u64::MAX);
     let mut session = Session::open(quiet)?;
     while (rows.len() as u64) < limit {
         let left = u32::try_from(limit - rows.len() as u64).unwrap_or(ROWS_MAX).min(ROWS_MAX);
-        let (page, more) =
-            session.again(&mut |client| Space(client).list(prefix, &cursor, left).map_err(refused))?;
-        rows.extend(page);
-        match rows.last() {
-            Some(last) if more => cursor.clone_from(&last.key),
+        let (page, more) = session.again(&mut |client| {
+            Space(client).list(prefix.unwrap_or(b"/state/"), &cursor, left).map_err(refused)
+        })?;
+        let last = page.last().map(|row| row.key.clone());
+        let shown = |row: &Row| prefix.is_some() || !row.key.starts_with(LOG_PREFIX.as_bytes());
+        rows.extend(page.into_iter().filter(shown));
+        match last {
+            Some(last) if more => cursor = last,
             _ => break,
         }
     }

@@ -250,3 +250,119 @@ fn fields_that_are_not_known_are_kept_and_newer_versions_are_refused() {
     world.put_record(&key, &text.replacen("\"version\": 1", "\"version\": 2", 1));
     assert_eq!(world.ask(Request::Credentials).unwrap_err(), Errno::EPROTONOSUPPORT);
 }
+
+impl World {
+    fn ask_as(&mut self, uid: u32, service: u8, request: Request) -> Result<Reply, Errno> {
+        let need = request.need() as u8;
+        let caller = Caller { uid: uid.into(), gid: 0.into(), service, need, reserved: 0.into() };
+        self.identity.answer(&mut self.space, &caller, request).map_err(|refusal| refusal.0)
+    }
+
+    fn word(&mut self) -> String {
+        match self.challenge().unwrap() {
+            Reply::Challenge { challenge } => challenge,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn login(&mut self, challenge: &str, by: &keys::Keys) -> Result<String, Errno> {
+        let signature = by.sign(&identity::login("7", "laptop", challenge));
+        let challenge = challenge.to_string();
+        match self.ask(Request::Login { machine: "laptop".into(), challenge, signature })? {
+            Reply::LoggedIn { session, .. } => Ok(session),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// A machine's keys, with a proof by `by`.
+fn handed_in(of: &keys::Keys, by: &keys::Keys, machine: &str) -> MachineKeys {
+    let public = of.public();
+    let proof = by.sign(&identity::possession("7", machine, &public.sign, &public.seal));
+    MachineKeys { sign: public.sign, seal: public.seal, unlock: None, proof }
+}
+
+#[test]
+fn a_login_is_by_the_machines_key_for_a_word_that_was_given_once() {
+    let mut world = World::filled();
+    let (stranger, laptop) =
+        (keys::Keys::made().unwrap(), keys::Keys::of_seed((*world.laptop.seed()).into()));
+    let word = world.word();
+    assert_eq!(world.login(&word, &stranger).unwrap_err(), Errno::EILSEQ);
+    assert_eq!(world.login(&word, &laptop).unwrap_err(), Errno::EILSEQ, "it is good for one attempt");
+    let word = world.word();
+    let session = world.login(&word, &laptop).unwrap();
+    assert_eq!(world.login(&word, &laptop).unwrap_err(), Errno::EILSEQ, "once");
+    assert_eq!(world.login(&"00".repeat(32), &laptop).unwrap_err(), Errno::EILSEQ, "never given");
+    // Another user, and a session that nobody has.
+    assert_eq!(world.ask_as(8, 0, Request::Unlock { session: session.clone() }).unwrap_err(), Errno::EILSEQ);
+    assert_eq!(world.ask(Request::Unlock { session: "00".into() }).unwrap_err(), Errno::EILSEQ);
+    assert_eq!(world.ask(Request::Unlock { session }).unwrap_err(), Errno::EILSEQ, "it may not open");
+    let word = world.word();
+    world.restart();
+    assert_eq!(world.login(&word, &laptop).unwrap_err(), Errno::EILSEQ, "words do not outlive the service");
+}
+
+#[test]
+fn whoever_hands_in_a_key_has_it_and_what_it_replaces() {
+    let mut world = World::new();
+    let stranger = keys::Keys::made().unwrap();
+    let public = world.owner.public();
+    let lock = Lock { salt: "00".into(), memory_kib: 8, passes: 1, sealed: "00".into() };
+    let proof = stranger.sign(&identity::possession("7", "", &public.sign, &public.seal));
+    let (name, sign, seal) = ("me".to_string(), public.sign, public.seal);
+    let add = Request::AddUser { name, sign, seal, lock: lock.clone(), proof };
+    assert_eq!(world.ask(add).unwrap_err(), Errno::EINVAL);
+    world.add_user().unwrap();
+    assert_eq!(world.add_user().unwrap_err(), Errno::EEXIST);
+    let laptop = keys::Keys::of_seed((*world.laptop.seed()).into());
+    let enrol =
+        |keys| Request::Enrol { machine: "laptop".into(), keys, expires_ns: None, capabilities: vec![] };
+    assert_eq!(world.ask(enrol(handed_in(&laptop, &stranger, "laptop"))).unwrap_err(), Errno::EINVAL);
+    assert_eq!(
+        world.ask(enrol(handed_in(&laptop, &laptop, "other"))).unwrap_err(),
+        Errno::EINVAL,
+        "its name"
+    );
+    world.enrol().unwrap();
+    let new = keys::Keys::made().unwrap();
+    let rotate = |by: &keys::Keys| {
+        let public = new.public();
+        let signature = by.sign(&identity::rotation("7", "laptop", &public.sign, &public.seal));
+        Request::Rotate { machine: "laptop".into(), keys: handed_in(&new, &new, "laptop"), signature }
+    };
+    assert_eq!(world.ask(rotate(&stranger)).unwrap_err(), Errno::EILSEQ);
+    world.ask(rotate(&laptop)).unwrap();
+    // What locks the owner's seed, by somebody who has it not.
+    let relock = |by: &keys::Keys| {
+        let signature = by.sign(&identity::relock("7", &lock.sealed));
+        Request::Relock { lock: lock.clone(), signature }
+    };
+    assert_eq!(world.ask(relock(&stranger)).unwrap_err(), Errno::EILSEQ);
+    let recovery =
+        identity::Recovery { set: "00".into(), threshold: 3, shares: 5, sealed: "00".into(), since_ns: 0 };
+    let share_out = |by: &keys::Keys| {
+        let signature = by.sign(&identity::relock("7", &recovery.sealed));
+        Request::ShareOut { recovery: recovery.clone(), signature }
+    };
+    assert_eq!(world.ask(share_out(&stranger)).unwrap_err(), Errno::EILSEQ);
+    let owner = keys::Keys::of_seed((*world.owner.seed()).into());
+    world.ask(relock(&owner)).unwrap();
+    world.ask(share_out(&owner)).unwrap();
+}
+
+#[test]
+fn a_user_has_what_is_theirs_and_a_service_is_no_user() {
+    let mut world = World::filled();
+    for request in [Request::Show, Request::Machines, Request::Credentials, Request::Private, put("theirs")] {
+        assert_eq!(world.ask_as(8, 0, request.clone()).unwrap_err(), Errno::ENOENT, "{request:?}");
+        assert_eq!(world.ask_as(ME, Service::Time as u8, request).unwrap_err(), Errno::EACCES);
+    }
+    assert_eq!(world.ask_as(8, 0, Request::Users).unwrap_err(), Errno::EACCES);
+    assert!(matches!(world.ask(Request::Users), Ok(Reply::Users(users)) if users.len() == 1));
+    for name in ["../8/x", "a/b", "", ".a", "a b"] {
+        assert_eq!(world.ask(put(name)).unwrap_err(), Errno::EINVAL, "{name}");
+        let revoke = Request::Revoke { machine: name.into() };
+        assert_eq!(world.ask(revoke).unwrap_err(), Errno::EINVAL, "{name}");
+    }
+}

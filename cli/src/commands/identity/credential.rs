@@ -49,7 +49,7 @@ impl Action {
         match self {
             Action::Put { name, file, url, expires } => {
                 let user = desk.user()?;
-                let token = secret(file.as_deref(), "token")?;
+                let token = secret(file.as_deref(), ("token", "--file"))?;
                 if token.len() > TOKEN_LEN_MAX {
                     return Err(wrong(&format!("a token has at most {TOKEN_LEN_MAX} bytes"), ""));
                 }

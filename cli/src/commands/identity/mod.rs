@@ -128,7 +128,7 @@ impl Desk {
 
     fn open_by_passphrase(&mut self, file: Option<&std::path::Path>) -> Result<Keys> {
         let Reply::Private { lock, .. } = self.ask(&Request::Private)? else { return Err(unexpected()) };
-        let passphrase = secret(file, "passphrase")?;
+        let passphrase = secret(file, ("passphrase", "--passphrase-file"))?;
         let derivation = Derivation { salt: lock.salt, memory_kib: lock.memory_kib, passes: lock.passes };
         let sealer = derivation.sealer(passphrase.as_bytes())?;
         let seed = sealer.open(&identity::seed_place(&me()), &lock.sealed);

@@ -66,7 +66,7 @@ fn split(desk: &mut Desk, keys: &Keys) -> Result<()> {
 fn combine(desk: &mut Desk, files: &[PathBuf]) -> Result<Keys> {
     let mut shares = Vec::new();
     for file in files {
-        let text = secret(Some(file), "share")?;
+        let text = secret(Some(file), ("share", ""))?;
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
             let at = |error: ShareError| refused(&format!("{}: {error}", file.display()));
             shares.push(line.parse::<Share>().map_err(at)?);

@@ -44,7 +44,8 @@ impl Action {
     pub fn run(self, desk: &mut Desk) -> Result<()> {
         match self {
             Action::Add { name, passphrase_file } => {
-                let passphrase = new_secret(passphrase_file.as_deref(), "new passphrase")?;
+                let passphrase =
+                    new_secret(passphrase_file.as_deref(), ("new passphrase", "--passphrase-file"))?;
                 let keys = Keys::made()?;
                 let public = keys.public();
                 let proof = keys.sign(&identity::possession(&me(), "", &public.sign, &public.seal));
@@ -81,7 +82,7 @@ impl Action {
 
 /// Puts the keys under a new passphrase.
 pub fn relock(desk: &mut Desk, keys: &Keys, file: Option<PathBuf>) -> Result<()> {
-    let passphrase = new_secret(file.as_deref(), "new passphrase")?;
+    let passphrase = new_secret(file.as_deref(), ("new passphrase", "--new-passphrase-file"))?;
     let lock = lock(keys, &passphrase)?;
     let signature = keys.sign(&identity::relock(&me(), &lock.sealed));
     desk.ask(&Request::Relock { lock, signature }).map(drop)

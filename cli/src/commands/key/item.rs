@@ -39,7 +39,7 @@ impl Item {
     pub fn run(self, to: &mut Blocking, out: &mut Output) -> Result<()> {
         match self {
             Item::Put { name, file } => {
-                let value = secret(file.as_deref(), "secret")?.to_string();
+                let value = secret(file.as_deref(), ("secret", "--file"))?.to_string();
                 keystore(to, &Request::PutItem { name, value }).map(drop)
             }
             Item::Get { name } => match keystore(to, &Request::GetItem { name: name.clone() })? {
