@@ -44,6 +44,10 @@ pub enum CliError {
     Runtime { path: PathBuf, source: io::Error },
     #[error("the daemon has not stopped after {after_s} s")]
     NotStopped { after_s: u64, log: PathBuf },
+    #[error(
+        "the daemon has stopped; its store failed before, and what was not synced by then is lost: {why}"
+    )]
+    StoppedUnsynced { why: String },
     #[error("{}: {source}", escape_path(path))]
     Path { path: PathBuf, source: io::Error },
     /// stdout; a closed pipe is no error to the user, see [`CliError::is_broken_pipe`].
@@ -103,6 +107,7 @@ impl CliError {
                 true => format!("its log is {}; vrift doctor checks the rest", escape_path(log)),
                 false => "vrift doctor checks what it needs".to_string(),
             },
+            CliError::StoppedUnsynced { .. } => "vrift fsck tells what the store has".into(),
             CliError::Runtime { .. } => "set XDG_RUNTIME_DIR to a folder that you may write".into(),
             CliError::Version { .. } => "end it with: vrift daemon stop".into(),
             CliError::Client(ClientError::Connect { source: Errno::ENAMETOOLONG, .. }) => {

@@ -145,7 +145,7 @@ pub fn serve(daemon: &Arc<Daemon>, connection: &Arc<Connection>, header: FrameHe
                 this.act(&client.who, Right::Admin, &act, outcome);
             }
         }
-        let stops = is_stop && matches!(reply, AdminReply::Done);
+        let stops = is_stop && matches!(reply, AdminReply::Done | AdminReply::StoppedUnsynced { .. });
         // Before the reply: the client may send the next request the moment it has read this one's answer.
         client.busy.store(false, Ordering::Release);
         let _ = client.reply_admin(&header, &reply, false, fd);
@@ -218,8 +218,14 @@ fn answer(daemon: &Arc<Daemon>, request: &AdminRequest, tell: &Teller<'_>) -> Re
         AdminRequest::Status => AdminReply::Status(status(daemon)),
         AdminRequest::Doctor => AdminReply::Checks(crate::doctor::checks(daemon)),
         AdminRequest::Stop => {
-            daemon.finish().map_err(|error| Refusal::store(format!("cannot sync: {error}"), daemon))?;
-            AdminReply::Done
+            match (daemon.finish(), daemon.store.poisoned()) {
+                (Ok(()), _) => AdminReply::Done,
+                // Its device is gone or broken: by going on it would keep nothing.
+                (Err(_), Some(why)) => AdminReply::StoppedUnsynced { why },
+                (Err(error), None) => {
+                    return Err(Refusal::store(format!("cannot sync: {error}"), daemon));
+                }
+            }
         }
         AdminRequest::Workspaces => {
             let rows = workspaces(daemon);

@@ -16,7 +16,7 @@ use sd_notify::NotifyState;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use vrift_cas::Cas;
@@ -36,7 +36,6 @@ pub fn serve(args: &Args, home: &Path) -> Result<()> {
             if !held.is_given {
                 let _ = fs::remove_file(daemon.folders.in_runtime(names::SOCKET_FILE));
             }
-            let _ = fs::remove_file(daemon.folders.in_runtime(names::PID_FILE));
             ended
         }
         Err(error) => {
@@ -50,7 +49,20 @@ pub fn serve(args: &Args, home: &Path) -> Result<()> {
 struct Held {
     /// The socket is the service manager's, who goes on listening.
     is_given: bool,
+    _lock: Lock,
+}
+
+/// The state folder's lock, with the file that says who has it.
+struct Lock {
+    pid_file: PathBuf,
     _lock: Flock<File>,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Before the lock is given up: then the file may be another's.
+        let _ = fs::remove_file(&self.pid_file);
+    }
 }
 
 /// systemd, if it started this process and wants to know (sd_notify(3)).
@@ -161,8 +173,8 @@ pub fn refuse_second(folders: &Folders) -> Result<()> {
 }
 
 /// One daemon per state folder.
-fn take_lock(folders: &Folders, starter: Option<&Ready>) -> Result<Flock<File>> {
-    let mut lock = match Flock::lock(open_lock(folders)?, FlockArg::LockExclusiveNonblock) {
+fn take_lock(folders: &Folders, starter: Option<&Ready>) -> Result<Lock> {
+    let mut file = match Flock::lock(open_lock(folders)?, FlockArg::LockExclusiveNonblock) {
         Ok(lock) => lock,
         Err(_) => {
             if let Some(ready) = starter
@@ -175,10 +187,11 @@ fn take_lock(folders: &Folders, starter: Option<&Ready>) -> Result<Flock<File>> 
         }
     };
     let pid = format!("{}\n", std::process::id());
-    lock.set_len(0)?;
-    lock.rewind()?;
-    lock.write_all(pid.as_bytes())?;
-    fs::write(folders.in_runtime(names::PID_FILE), pid)?;
+    file.set_len(0)?;
+    file.rewind()?;
+    file.write_all(pid.as_bytes())?;
+    let lock = Lock { pid_file: folders.in_runtime(names::PID_FILE), _lock: file };
+    fs::write(&lock.pid_file, pid)?;
     Ok(lock)
 }
 

@@ -71,3 +71,20 @@ fn a_device_without_space_is_said_to_be_full_and_nothing_acknowledged_is_lost() 
     world.raw(8).request(Op::Unlink, at(ROOT), b"a", b"").unwrap();
     assert!(world.entry("a").is_none());
 }
+
+#[test]
+fn a_daemon_whose_store_has_failed_stops_and_says_what_that_means() {
+    let mut world = world();
+    let mut raw = world.raw(7);
+    fs::write(world.fail_file(), EIO.to_string()).unwrap();
+    assert_eq!(raw.request(Op::Mkdir, at(ROOT), b"lost", b"").unwrap_err(), EIO as u32);
+    match world.ask(&AdminRequest::Stop).0.pop() {
+        Some(AdminReply::StoppedUnsynced { why }) => assert!(why.contains("write"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    assert!(world.supervisor.take().unwrap().wait().unwrap().success());
+    assert!(!world.socket().exists());
+    fs::remove_file(world.fail_file()).unwrap();
+    world.start();
+    assert_eq!(world.cat("a"), "a\n");
+}

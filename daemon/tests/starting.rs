@@ -6,7 +6,9 @@ use common::*;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
+use vrift_protocol::Op;
 use vrift_protocol::admin::{AdminReply, AdminRequest};
 use vrift_protocol::client::Client;
 
@@ -86,6 +88,46 @@ fn a_damaged_store_is_reported_and_left_alone() {
     assert_eq!(child.wait().unwrap().code(), Some(3));
     assert!(said.contains("store.img") && said.lines().count() <= 3, "{said}");
     assert_eq!(fs::read_to_string(store).unwrap(), "no store");
+    assert!(!world.runtime().join("pid").exists(), "nobody serves");
+}
+
+#[test]
+fn a_store_that_is_not_the_folders_own_is_refused_while_files_are_being_written() {
+    let stopped = |world: &mut World| {
+        assert!(matches!(world.ask(&AdminRequest::Stop).0.pop(), Some(AdminReply::Done)));
+        world.supervisor.take().unwrap().wait().unwrap();
+    };
+    let taken_in = || {
+        let world = World::started();
+        write(world.project().join("a"), "a\n");
+        world.ingest();
+        world
+    };
+    let (mut world, mut other) = (taken_in(), taken_in());
+    let store = |world: &World| world.home().join("store.img");
+    let opening = opening(ROOT, nix::libc::O_CREAT | nix::libc::O_RDWR);
+    let (_, fd) = world.raw(7).request(Op::Open, opening, b"open", b"").unwrap();
+    let mut open = fs::File::from(fd.unwrap());
+    open.write_all(b"not yet sealed").unwrap();
+    stopped(&mut world);
+    stopped(&mut other);
+    let own = world.dir.path().join("own");
+    fs::rename(store(&world), &own).unwrap();
+    fs::copy(store(&other), store(&world)).unwrap();
+    let (mut child, said) = world.start_with_ready();
+    assert_eq!(child.wait().unwrap().code(), Some(3));
+    assert!(said.contains("belongs to store") && said.contains("VRIFT_HOME"), "{said}");
+    assert!(!world.runtime().join("pid").exists(), "nobody serves");
+    // Nothing was touched: with its own store the folder is as it was.
+    fs::copy(&own, store(&world)).unwrap();
+    world.start();
+    assert_eq!(world.cat("open"), "not yet sealed");
+    drop(open);
+    // Without such a file there is nothing to mix up.
+    world.ask(&AdminRequest::Sync { target: world.target(), settle: None, all: false });
+    stopped(&mut world);
+    fs::copy(store(&other), store(&world)).unwrap();
+    world.start();
 }
 
 #[test]

@@ -438,6 +438,10 @@ pub enum AdminReply {
     Status(DaemonStatus),
     Checks(Vec<Check>),
     Done,
+    /// Of [`AdminRequest::Stop`]: it ends, but its store failed before, and what was not synced by then is lost.
+    StoppedUnsynced {
+        why: String,
+    },
     Workspaces(Vec<WorkspaceInfo>),
     Taken(Taken),
     View(View),

@@ -18,6 +18,12 @@ pub enum VirtioError {
     /// No driver has it.
     #[error("{address} has no driver; bind it to vfio-pci first")]
     NoDriver { address: String },
+    /// No driver has it, and vfio-pci does not take it.
+    #[error(
+        "{address} has no driver, and there is no IOMMU, without which vfio-pci takes a device only in \
+         enable_unsafe_noiommu_mode (and ,noiommu uses it)"
+    )]
+    NoDriverNoIommu { address: String },
     /// Another process has it, or another device of its IOMMU group is in use by the kernel.
     #[error("{address} is in use: {why}")]
     Held { address: String, why: String },

@@ -157,8 +157,10 @@ fn uptime(ms: u64) -> String {
 fn stop(quiet: bool) -> Result<u8> {
     let Some(places) = Places::existing()? else { return say("the daemon does not run") };
     let pid = pid_of(&places);
+    let mut unsynced = None;
     match Session::running(quiet) {
         Ok(Some(mut session)) => match session.once(&AdminRequest::Stop, &mut |_| {}) {
+            Ok((AdminReply::StoppedUnsynced { why }, _)) => unsynced = Some(why),
             Ok(_) => {}
             // It was ending already.
             Err(CliError::Client(error)) if start::is_lost(&error) => {}
@@ -173,7 +175,10 @@ fn stop(quiet: bool) -> Result<u8> {
         Err(error) => return Err(error),
     }
     wait_for_end(&places, pid)?;
-    say("the daemon has synced and stopped")
+    match unsynced {
+        None => say("the daemon has synced and stopped"),
+        Some(why) => Err(CliError::StoppedUnsynced { why }),
+    }
 }
 
 /// The process in the pid file, if it is a daemon.

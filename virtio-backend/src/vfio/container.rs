@@ -96,7 +96,7 @@ impl Container {
 /// The device's folder, if it is there and vfio-pci has it.
 ///
 /// # Errors
-/// `NoDevice`, `WrongDriver`, `NoDriver`.
+/// `NoDevice`, `WrongDriver`, `NoDriver`, `NoDriverNoIommu`.
 pub(crate) fn look(address: Address) -> Result<PathBuf, VirtioError> {
     let folder = Path::new("/sys/bus/pci/devices").join(address.to_string());
     if !folder.exists() {
@@ -124,7 +124,14 @@ fn check_driver(folder: &Path, address: Address) -> Result<(), VirtioError> {
     match last_name(&folder.join("driver")) {
         Ok(driver) if driver == DRIVER => Ok(()),
         Ok(driver) => Err(VirtioError::WrongDriver { address, driver }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(VirtioError::NoDriver { address }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let has_group = folder.join("iommu_group").exists();
+            Err(if has_group {
+                VirtioError::NoDriver { address }
+            } else {
+                VirtioError::NoDriverNoIommu { address }
+            })
+        }
         Err(error) => Err(VirtioError::Io { what: "look at the device's driver", error }),
     }
 }

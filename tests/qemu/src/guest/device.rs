@@ -27,7 +27,12 @@ impl Device {
             "" => ADDRESS,
             other => other,
         };
-        Device::at(address, arguments.text("backend"))
+        let mut device = Device::at(address, arguments.text("backend"))?;
+        // Words behind commas that `vfio:` takes.
+        if let Some(options) = Some(arguments.text("options")).filter(|options| !options.is_empty()) {
+            device.store = format!("{},{options}", device.store);
+        }
+        Ok(device)
     }
 
     /// Brings up the one with this PCI address.
@@ -76,10 +81,17 @@ fn block_below(pci: &Path) -> Option<String> {
     Some(disk.file_name().to_string_lossy().into_owned())
 }
 
-fn give_to_vfio(pci: &Path, address: &str) -> Result<()> {
+/// Takes the device from the kernel's driver and lets vfio-pci look at it.
+pub fn offer_to_vfio(address: &str) -> Result<()> {
+    let pci = Path::new("/sys/bus/pci/devices").join(address);
+    block_name(&pci)?;
     write(&pci.join("driver/unbind"), address)?;
     write(&pci.join("driver_override"), "vfio-pci")?;
-    write(&PathBuf::from("/sys/bus/pci/drivers_probe"), address)?;
+    write(&PathBuf::from("/sys/bus/pci/drivers_probe"), address)
+}
+
+fn give_to_vfio(pci: &Path, address: &str) -> Result<()> {
+    offer_to_vfio(address)?;
     let driver = fs::read_link(pci.join("driver")).context("no driver took the device")?;
     ensure!(driver.ends_with("vfio-pci"), "{} took the device", driver.display());
     Ok(())

@@ -47,6 +47,7 @@ fn as_told() -> Result<()> {
         "move" => moves::run(&arguments),
         "quick" => moves::quick(&arguments),
         "refusals" => refusals::run(),
+        "no-iommu" => refusals::without_iommu(),
         "unplug" => unplug::run(&arguments),
         "program" => program(&arguments),
         other => bail!("vrift.mode={other} is not known"),

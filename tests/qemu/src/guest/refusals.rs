@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use nix::libc::O_EXCL;
 use vrift_guest::markers;
 
-use crate::device::Device;
+use crate::device::{self, Device};
 use crate::{say, vrift};
 
 /// A good device, and where qemu puts those that have something wrong.
@@ -52,6 +52,17 @@ pub fn run() -> Result<()> {
     refused("vfio: a device with a file system", &Device::at(GOOD, "vfio")?.store, "holds");
     ensure!(wrong.is_empty(), "{}", wrong.join("; "));
     Ok(())
+}
+
+/// A machine without an IOMMU, whose kernel has no VFIO that does without.
+pub fn without_iommu() -> Result<()> {
+    device::offer_to_vfio(GOOD)?;
+    check("vfio: a device without an IOMMU", &format!("vfio:{GOOD}"), "no IOMMU")?;
+    check(
+        "vfio: the same where it is allowed and the kernel does not",
+        &format!("vfio:{GOOD},noiommu"),
+        "no IOMMU",
+    )
 }
 
 /// Neither made a store of nor served, for a reason in which `word` occurs.

@@ -32,6 +32,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     say::line(&format!("unplug: sync: {code}: {}", text.trim()));
     ensure!(code != 0, "a sync was acknowledged without a device");
     ensure!(start.elapsed() < ALL_FAIL_LIMIT, "the errors took {:?}", start.elapsed());
+    let (code, text) = vrift::exits(&["daemon", "stop"])?;
+    say::line(&format!("unplug: stop: {code}: {}", text.trim()));
+    ensure!(code == 3 && text.contains("has stopped"), "the daemon does not stop: {code}: {text}");
     vrift::show_log();
     say::line(markers::UNPLUGGED);
     Ok(())

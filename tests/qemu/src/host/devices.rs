@@ -32,6 +32,29 @@ pub fn long_sectors(bench: &Bench, name: &str, backend: Backend) -> Result<()> {
     guest.await_end(LIMIT)
 }
 
+/// Our driver, when whoever waits asks the device again and again.
+pub fn polled(bench: &Bench, name: &str) -> Result<()> {
+    let mut machine = bench.machine(Backend::Vfio);
+    machine.drive = Source::File { path: bench.drive(name)?, cache: Cache::Writeback };
+    machine.arguments = vec!["mode=quick".into(), "options=poll".into()];
+    let mut guest = Guest::start(&machine, &bench.folder, name, false)?;
+    guest.await_line(LIMIT, |line| line == markers::QUICK)?;
+    guest.await_end(LIMIT)
+}
+
+/// Where nothing stands between device and memory, our driver takes none.
+pub fn without_iommu(bench: &Bench, name: &str) -> Result<()> {
+    let mut machine = bench.machine(Backend::Vfio);
+    machine.drive = Source::File { path: bench.drive(name)?, cache: Cache::Writeback };
+    machine.has_iommu = false;
+    machine.arguments = vec!["mode=no-iommu".into()];
+    let mut guest = Guest::start(&machine, &bench.folder, name, false)?;
+    for _ in 0..2 {
+        guest.await_line(LIMIT, |line| line.ends_with(markers::REFUSED))?;
+    }
+    guest.await_end(LIMIT)
+}
+
 pub fn refusals(bench: &Bench, name: &str) -> Result<()> {
     let small = drive::empty(&bench.folder.join(format!("{name}-small.img")), SMALL_BYTES)?;
     let plain = |path| Source::File { path, cache: Cache::Writeback };

@@ -53,6 +53,8 @@ pub struct Machine {
     pub device_properties: String,
     /// More such devices, each with its properties, at the addresses from [`FURTHER_ADDRESS`] on.
     pub further: Vec<(Source, String)>,
+    /// Something stands between devices and memory.
+    pub has_iommu: bool,
     /// The device sits behind a port of its own, from which it can be unplugged; its address is then another.
     pub can_be_unplugged: bool,
     /// For the program in the guest: `NAME=VALUE`.
@@ -75,6 +77,7 @@ impl Machine {
             drive: Source::None,
             device_properties: String::new(),
             further: Vec::new(),
+            has_iommu: true,
             can_be_unplugged: false,
             arguments: Vec::new(),
         }
@@ -93,7 +96,9 @@ impl Machine {
         command.args(["-smp", &CPUS.to_string(), "-m", &MEMORY_MIB.to_string()]);
         // Without remapping of interrupts, with which the kernel finds no timer now and then where instructions are
         // translated and the machine is busy.
-        command.args(["-device", "intel-iommu,intremap=off,caching-mode=on,device-iotlb=on"]);
+        if self.has_iommu {
+            command.args(["-device", "intel-iommu,intremap=off,caching-mode=on,device-iotlb=on"]);
+        }
         command.arg("-kernel").arg(kernel).arg("-initrd").arg(initramfs);
         let mut append = String::from("console=ttyS0 quiet panic=-1 intel_iommu=on iommu=pt");
         append.push_str(&format!(" vrift.backend={}", self.backend.name()));
@@ -102,9 +107,8 @@ impl Machine {
         }
         if let Some(drive) = self.drive.option() {
             command.args(["-drive", &format!("{drive},if=none,id=d0")]);
-            let mut device =
-                String::from("virtio-blk-pci,drive=d0,disable-legacy=on,iommu_platform=on,ats=on");
-            device.push_str(&format!(",id={DEVICE}"));
+            let mut device = format!("virtio-blk-pci,drive=d0,disable-legacy=on,id={DEVICE}");
+            device.push_str(if self.has_iommu { ",iommu_platform=on,ats=on" } else { "" });
             if self.can_be_unplugged {
                 command.args(["-device", "pcie-root-port,id=port0,chassis=1,addr=0x4"]);
                 device.push_str(",bus=port0");

@@ -51,8 +51,11 @@ enum Command {
     /// All tests, in the form of the other suites
     Test {
         /// Many power cuts instead of three
-        #[arg(long)]
+        #[arg(long, conflicts_with = "short")]
         long: bool,
+        /// The markers by both drivers and three power cuts alone
+        #[arg(long)]
+        short: bool,
         /// Other cuts (default: printed)
         #[arg(long)]
         seed: Option<u64>,
@@ -71,9 +74,9 @@ fn main() -> ExitCode {
         Command::Boot { backend, shell, drive, arguments } => {
             boot(args.image, backend, shell, drive, arguments).map(|()| true)
         }
-        Command::Test { long, seed, only, keep } => {
+        Command::Test { long, short, seed, only, keep } => {
             let seed = seed.unwrap_or_else(random::fresh_seed);
-            suite::run(suite::Options { image: args.image, long, seed, only, keep })
+            suite::run(suite::Options { image: args.image, long, short, seed, only, keep })
         }
     };
     match result {

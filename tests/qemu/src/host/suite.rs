@@ -18,6 +18,7 @@ use crate::report::Report;
 pub struct Options {
     pub image: PathBuf,
     pub long: bool,
+    pub short: bool,
     pub seed: u64,
     pub only: Option<String>,
     pub keep: bool,
@@ -41,7 +42,7 @@ pub fn run(options: Options) -> Result<bool> {
     println!("# seed {}", options.seed);
     let keep = options.keep;
     let bench = Bench { options, folder: folder.path().to_path_buf(), report: Report::default() };
-    let jobs = Mutex::new(jobs());
+    let jobs = Mutex::new(jobs(bench.options.short));
     std::thread::scope(|scope| {
         for _ in 0..AT_A_TIME {
             scope.spawn(|| {
@@ -61,7 +62,29 @@ pub fn run(options: Options) -> Result<bool> {
 }
 
 /// Each starts guests of its own; the last one is begun first.
-fn jobs() -> Vec<Job> {
+fn jobs(short: bool) -> Vec<Job> {
+    let mut jobs: Vec<Job> = if short { Vec::new() } else { of_devices() };
+    for backend in Backend::BOTH {
+        let name = format!(
+            "{}: all markers, over restarts of the daemon and a reset of the machine",
+            backend.name()
+        );
+        jobs.push(Box::new(move |bench| {
+            bench.test(&name, |bench, name| rounds(bench, name, backend));
+        }));
+    }
+    jobs.push(Box::new(|bench| {
+        if bench.wanted("power cut")
+            && let Err(error) = cuts::all(bench)
+        {
+            println!("# {error:#}");
+        }
+    }));
+    jobs
+}
+
+/// What is not in the short form.
+fn of_devices() -> Vec<Job> {
     let mut jobs: Vec<Job> = Vec::new();
     let one = |name: &str, test: fn(&Bench, &str) -> Result<()>| -> Job {
         let name = name.to_string();
@@ -71,6 +94,8 @@ fn jobs() -> Vec<Job> {
     };
     jobs.push(one("a store goes from this machine to both drivers and back", moves::round_trip));
     jobs.push(one("devices that cannot be used are refused", devices::refusals));
+    jobs.push(one("a device without an IOMMU is refused", devices::without_iommu));
+    jobs.push(one("vfio: a daemon that polls its device", devices::polled));
     jobs.push(one("a drive that lies about flushes is noticed", cuts::planted));
     for backend in Backend::BOTH {
         let mut with = |what: &str, test: fn(&Bench, &str, Backend) -> Result<()>| {
@@ -81,15 +106,7 @@ fn jobs() -> Vec<Job> {
         };
         with("sectors of 4096 bytes", devices::long_sectors);
         with("the device is unplugged while the guest writes", devices::unplugged);
-        with("all markers, over restarts of the daemon and a reset of the machine", rounds);
     }
-    jobs.push(Box::new(|bench| {
-        if bench.wanted("power cut")
-            && let Err(error) = cuts::all(bench)
-        {
-            println!("# {error:#}");
-        }
-    }));
     jobs
 }
 
