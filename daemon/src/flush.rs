@@ -83,9 +83,10 @@ impl Daemon {
             return Ok(());
         };
         let mut spaces = self.spaces();
-        let attr = spaces.get(workspace)?.index.attr(vnode);
-        let Some(attr) = attr.filter(|attr| attr.content == Content::Staged) else { return Ok(()) };
-        if spaces.get(workspace)?.staged.get(&vnode.0) == Some(&Some(kept.hash.0)) {
+        let Ok(of) = spaces.get(workspace) else { return Ok(()) };
+        let attr = of.index.attr(vnode).filter(|attr| attr.content == Content::Staged);
+        let Some(attr) = attr else { return Ok(()) };
+        if of.staged.get(&vnode.0) == Some(&Some(kept.hash.0)) {
             return Ok(());
         }
         // As in sealing: not written since it was staged.

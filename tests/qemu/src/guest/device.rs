@@ -11,7 +11,7 @@ use crate::arguments::Arguments;
 
 /// Where qemu puts it, unless `vrift.pci` says otherwise.
 const ADDRESS: &str = "0000:00:03.0";
-const APPEARS_TIMEOUT: Duration = Duration::from_secs(10);
+const APPEARS_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How the daemon is to name it, and what the kernel's driver says of it.
 pub struct Device {

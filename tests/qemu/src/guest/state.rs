@@ -16,7 +16,7 @@ const KEYS: u64 = 8;
 const TRANSACTION_KEYS: u64 = 8;
 const KILLS: u64 = 3;
 const BEFORE_KILL: Duration = Duration::from_millis(400);
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(240);
 const ZONES: [&str; 2] = ["Europe/Berlin", "Asia/Tokyo"];
 
 pub fn client() -> Blocking {

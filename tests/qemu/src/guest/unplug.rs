@@ -10,7 +10,7 @@ use crate::device::Device;
 use crate::{build, cuts, say, vrift};
 
 /// How long after the first error everything may take to fail, in this machine that is ten times as slow as others.
-const ALL_FAIL_LIMIT: Duration = Duration::from_secs(90);
+const ALL_FAIL_LIMIT: Duration = Duration::from_secs(240);
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     let device = Device::up(arguments)?;

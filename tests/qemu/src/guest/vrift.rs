@@ -16,8 +16,8 @@ use crate::say;
 static STORE: OnceLock<String> = OnceLock::new();
 
 /// Longer takes nothing, also where each instruction is translated.
-const LIMIT_S: &str = "120";
-const DEATH_TIMEOUT: Duration = Duration::from_secs(20);
+const LIMIT_S: &str = "300";
+const DEATH_TIMEOUT: Duration = Duration::from_secs(60);
 const LOG_LINES_SHOWN: usize = 40;
 
 /// From here on the daemon uses `store`. With `init` an empty device is made one first, unless it was before.

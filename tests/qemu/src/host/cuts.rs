@@ -19,7 +19,7 @@ use crate::suite::Bench;
 use crate::volatile::{Lost, Volatile};
 
 /// For a start with all its checks, on a machine that does other things as well.
-const START_LIMIT: Duration = Duration::from_secs(600);
+const START_LIMIT: Duration = Duration::from_secs(1200);
 /// The guest writes for up to this before a cut.
 const WRITING_MAX_MS: u64 = 5000;
 /// A cut while the guest starts comes up to this after its device is there.

@@ -13,7 +13,7 @@ use crate::machine::{Backend, Cache, DEVICE};
 use crate::qmp::Monitor;
 use crate::suite::Bench;
 
-const LIMIT: Duration = Duration::from_secs(600);
+const LIMIT: Duration = Duration::from_secs(1200);
 /// The guest writes for so long before its device goes.
 const WRITING: Duration = Duration::from_secs(3);
 /// Too small for a store, large enough for a file system.

@@ -14,7 +14,7 @@ use vrift_guest::markers;
 use crate::machine::Machine;
 
 /// A start with the whole list of markers takes some 30 s on an idle machine; a bound for what hangs.
-pub const SELFTEST_LIMIT: Duration = Duration::from_secs(900);
+pub const SELFTEST_LIMIT: Duration = Duration::from_secs(1800);
 
 /// The kernel starts anew after it.
 const PANIC: &str = "Kernel panic";

@@ -12,7 +12,7 @@ use crate::guest::Guest;
 use crate::machine::{Backend, Cache};
 use crate::suite::Bench;
 
-const LIMIT: Duration = Duration::from_secs(600);
+const LIMIT: Duration = Duration::from_secs(1200);
 
 /// This machine, the guest's kernel, our driver, this machine again: each reads what all before it wrote.
 pub fn round_trip(bench: &Bench, name: &str) -> Result<()> {
