@@ -115,6 +115,9 @@ fn what_is_kept(request: &AdminRequest) -> Option<&'static str> {
             "every file that was written is complete; the same command writes the rest"
         }
         AdminRequest::Collect { .. } => "what is in use is all there; vrift gc removes the rest",
+        AdminRequest::Check { metadata: true, .. } => {
+            "nothing was changed by halves; the same command looks at everything again"
+        }
         AdminRequest::Check { .. } => "nothing was changed by halves; vrift scrub goes on from there",
         _ => return None,
     })

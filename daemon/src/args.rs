@@ -23,6 +23,8 @@ pub struct Args {
     pub fsck: bool,
     /// With `fsck`: mend what can be mended.
     pub repair: bool,
+    /// With `fsck`: tell how far it is as well, in further lines of JSON before the result.
+    pub progress: bool,
     /// Print what is configured and end.
     pub show_config: bool,
     /// Print what is needed and whether it is there, and end.
@@ -33,7 +35,7 @@ pub struct Args {
 }
 
 pub const USAGE: &str =
-    "usage: vriftd [--home DIR] [--store PLACE] [--foreground] [--ready-fd N] [--fsck [--repair]] [--show-config] [--wiring]
+    "usage: vriftd [--home DIR] [--store PLACE] [--foreground] [--ready-fd N] [--fsck [--repair] [--progress]] [--show-config] [--wiring]
        vriftd --store PLACE --init [--overwrite PLACE]
 PLACE is a file, a block device (/dev/vdb) or vfio:0000:00:03.0[,poll][,noiommu], a virtio block device that vfio-pci has.
 --init makes an empty store there, --overwrite in place of what is there.
@@ -56,6 +58,7 @@ impl Args {
                 Some("--foreground") => parsed.foreground = true,
                 Some("--fsck") => parsed.fsck = true,
                 Some("--repair") => parsed.repair = true,
+                Some("--progress") => parsed.progress = true,
                 Some("--show-config") => parsed.show_config = true,
                 Some("--wiring") => parsed.wiring = true,
                 Some("--for-programs") => parsed.for_programs = true,

@@ -1,4 +1,5 @@
-//! `vriftd --fsck`: a look at a store that no daemon serves. Prints one JSON document.
+//! `vriftd --fsck`: a look at a store that no daemon serves. Prints one JSON document; with `--progress` others before it, each in
+//! a line, which say how far it is.
 
 use crate::args::Args;
 use crate::audit::{Audit, Event};
@@ -12,10 +13,13 @@ use nix::unistd::{getgid, getuid};
 use statefs_journal::device::OverlayDevice;
 use statefs_journal::{BlockDevice, Fsck, Store, StoreError};
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
-use vrift_protocol::admin::{Checked, Flaw, PathBytes};
+use std::time::{Duration, Instant};
+use vrift_protocol::admin::{AdminReply, Checked, Flaw, PathBytes};
+
+const PROGRESS_PAUSE: Duration = Duration::from_millis(100);
 
 /// Checks everything, with `repairs` also mends what can be mended. Without it nothing is changed. False, and nothing
 /// is done or printed: a daemon serves the store, or is about to.
@@ -37,13 +41,33 @@ pub fn run(args: &Args, home: &Path) -> Result<bool> {
     // What was not mended keeps the journal from being read to its end: the rest cannot be told.
     if found.is_sound() || (opens && !repairs && only_superblocks(&found)) {
         let device = if repairs { device } else { Arc::new(OverlayDevice::new(device)) };
-        check_content(device, &folders, repairs, &mut checked).with_context(|| folders.store.to_string())?;
+        let pace = Pace { is_wanted: args.progress, told: None };
+        check_content(device, &folders, (repairs, pace), &mut checked)
+            .with_context(|| folders.store.to_string())?;
     } else {
         checked.complete = false;
     }
     checked.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     println!("{}", serde_json::to_string(&checked)?);
     Ok(true)
+}
+
+/// Says how far it is, to whoever asked for that. Somebody who went away keeps it from going on.
+struct Pace {
+    is_wanted: bool,
+    told: Option<Instant>,
+}
+
+impl Pace {
+    fn tell(&mut self, stage: &str, files: u64, bytes: u64, total_files: u64) -> Result<()> {
+        if !self.is_wanted || self.told.is_some_and(|told| told.elapsed() < PROGRESS_PAUSE) {
+            return Ok(());
+        }
+        self.told = Some(Instant::now());
+        let told = AdminReply::Progress { stage: stage.into(), files, bytes, total_files };
+        let line = serde_json::to_string(&told)?;
+        writeln!(std::io::stdout(), "{line}").context("nobody waits for the result any more")
+    }
 }
 
 /// One bad superblock does not keep the store from being read.
@@ -65,12 +89,16 @@ pub fn note(checked: &mut Checked, found: &Fsck) {
 fn check_content(
     device: Arc<dyn BlockDevice>,
     folders: &Folders,
-    repairs: bool,
+    (repairs, mut pace): (bool, Pace),
     checked: &mut Checked,
 ) -> Result<()> {
+    pace.tell("reading the journal", 0, 0, 0)?;
     let (store, spaces) = recover::replay_store(device, folders)?;
     let trees = crate::snapshots::kept::trees(&spaces);
-    for hash in store.blobs_after(None) {
+    let blobs = store.blobs_after(None);
+    let total = blobs.len() as u64;
+    for (number, hash) in (0..).zip(blobs) {
+        pace.tell("checking", number, checked.bytes, total)?;
         match store.verify_blob(&hash) {
             Ok(bytes) => {
                 checked.blobs += 1;

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # Promise: what takes longer than a moment says how far it is, in one line that changes on a terminal (also of 20 columns), in
-# plain lines elsewhere, and not with --quiet; Ctrl-C and the daemon's death leave whole files, and the same command goes on.
+# plain lines elsewhere, and not with --quiet, with a daemon and without; Ctrl-C and the daemon's death leave whole files, and the same command goes on.
 . "${0%/*}/lib.sh"
 
 tree() { mkdir few && for number in 1 2 3 4 5 6; do head -c 500000 /dev/urandom >few/$number; done; }
@@ -49,6 +49,22 @@ text = re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b"", open(sys.argv[1], "rb").read()).d
 lines = [line for line in re.split("[\r\n]", text) if "checking" in line]
 print(max(map(len, lines), default=0), len(lines) > 1)' "$T/drawn"
 }
+# A vrift whose daemon takes two seconds to check a store that nobody serves; everything else is the daemon's.
+slow_to_check() {
+    bin=$T/slow real=$(dirname "$VRIFT")/vriftd
+    mkdir "$bin" && cp "$VRIFT" "$bin/vrift"
+    cat >"$bin/vriftd" <<SH
+#!/bin/sh
+case " \$* " in *' --fsck '*)
+    for n in \$(seq 20); do
+        echo '{"Progress":{"stage":"checking","files":'\$n',"bytes":0,"total_files":20}}' || exit 1
+        sleep 0.1
+    done
+esac
+exec '$real' "\$@"
+SH
+    chmod +x "$bin/vriftd"
+}
 whole() {
     for file in "$1"/many/*; do
         [ "$(cat "$file")" = "file ${file##*/}" ] || return 1
@@ -78,6 +94,28 @@ phases() {
     check 'and it says what is kept' grep -q 'interrupted: .* goes on from there' "$T/err"
     exits 0 'the next one' said scrub
     check 'goes on from there' grep -q 'the scrub before' "$T/out"
+
+    slow_to_check
+    exits 0 'the daemon stops' said daemon stop
+    (cd "$VIEW" && "$bin/vrift" fsck) >"$T/out" 2>"$T/err"
+    is $? 0 'a check that takes its time, without a daemon'
+    check 'says how far it is' grep -q '^vrift: checking: [0-9]* of 20 files, ' "$T/err"
+    check 'and what came of it' grep -q 'verified; 0 flaws' "$T/out"
+    (cd "$VIEW" && "$bin/vrift" --quiet fsck) >"$T/out" 2>"$T/err"
+    is "$?$(cat "$T/err")" 0 'a quiet one says nothing'
+    exits 0 'in a terminal of 20 columns' in_terminal 20 "$bin/vrift" fsck
+    is "$(widest)" '20 True' 'no line is wider'
+    (cd "$VIEW" && exec "$bin/vrift" fsck) >"$T/out" 2>"$T/err" &
+    fsck=$!
+    until_true grep -q checking "$T/err"
+    kill -INT $fsck
+    exits 130 'Ctrl-C ends it' wait $fsck
+    check 'and it says what is kept' grep -q 'interrupted: nothing was changed by halves' "$T/err"
+    exits 0 'the store is sound' said fsck
+    "$real" --home "$VRIFT_HOME" --fsck --progress >"$T/out"
+    is $? 0 'the daemon, asked how far it is'
+    check 'says so in lines of their own' grep -q '^{"Progress":{"stage":"reading the journal"' "$T/out"
+    is "$(tail -n 1 "$T/out" | grep -c '"flaws":\[\]')" 1 'before the result'
 
     mkdir "$T/a" "$T/b"
     (cd "$VIEW" && exec "$VRIFT" export many --to "$T/a") >"$T/out" 2>"$T/err" &

@@ -4,9 +4,11 @@ use super::output::{Colour, Output};
 use crate::error::{CliError, Result};
 use crate::install;
 use crate::places::Places;
+use crate::progress::Progress;
 use crate::session::Session;
 use crate::text::{count, path_text, size};
 use clap::Args;
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use vrift_protocol::admin::{AdminReply, AdminRequest, Checked};
@@ -53,7 +55,9 @@ impl Fsck {
             if let Some(mut session) = Session::running(quiet)? {
                 break ask(&mut session, &request)?;
             }
-            if let Some(checked) = offline(self.repair, Instant::now() >= until)? {
+            if let Some(checked) =
+                offline(self.repair, Instant::now() >= until, Progress::new(quiet, &request))?
+            {
                 break checked;
             }
             std::thread::sleep(START_PAUSE);
@@ -85,7 +89,7 @@ fn ask(session: &mut Session, request: &AdminRequest) -> Result<Checked> {
 
 /// The daemon's binary has the store's code; it looks and ends. None: a daemon is about to serve the store (an error if
 /// it was waited for long enough).
-fn offline(repair: bool, is_late: bool) -> Result<Option<Checked>> {
+fn offline(repair: bool, is_late: bool, mut progress: Progress) -> Result<Option<Checked>> {
     let unreadable = |what: String| CliError::Refused {
         failure: vrift_protocol::admin::Failure::Store,
         what,
@@ -96,22 +100,40 @@ fn offline(repair: bool, is_late: bool) -> Result<Option<Checked>> {
     };
     let binary = install::daemon_binary()?;
     let mut command = Command::new(&binary);
-    command.arg("--home").arg(&places.home).arg("--fsck").stdin(Stdio::null());
+    command.arg("--home").arg(&places.home).args(["--fsck", "--progress"]).stdin(Stdio::null());
     if repair {
         command.arg("--repair");
     }
-    let output = command.output().map_err(|source| CliError::Spawn { path: binary, source })?;
-    if output.status.code() == Some(names::EXIT_SERVED) {
+    let spawned = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let failed = |source| CliError::Spawn { path: binary.clone(), source };
+    let mut child = spawned.map_err(failed)?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let complaints = std::thread::spawn(move || {
+        let mut said = String::new();
+        stderr.map(|mut stderr| stderr.read_to_string(&mut said));
+        said
+    });
+    let mut last = Vec::new();
+    for line in stdout.into_iter().flat_map(|stdout| BufReader::new(stdout).split(b'\n')) {
+        let line = line.map_err(failed)?;
+        match serde_json::from_slice(&line) {
+            Ok(reply @ AdminReply::Progress { .. }) => progress.show(&reply),
+            _ => last = line,
+        }
+    }
+    let status = child.wait().map_err(failed)?;
+    drop(progress);
+    let said = complaints.join().unwrap_or_default();
+    if status.code() == Some(names::EXIT_SERVED) {
         let what = "a daemon has the store and does not answer".into();
         let hint = "look at: vrift daemon logs".into();
         let failure = vrift_protocol::admin::Failure::Store;
         return if is_late { Err(CliError::Refused { failure, what, hint }) } else { Ok(None) };
     }
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
+    if !status.success() {
         return Err(unreadable(said.trim().trim_start_matches("vriftd: ").to_string()));
     }
-    let checked = serde_json::from_slice(&output.stdout);
+    let checked = serde_json::from_slice(&last);
     checked.map(Some).map_err(|_| CliError::Unexpected { request: "--fsck" })
 }
 

@@ -20,6 +20,7 @@ use vrift_protocol::admin::Collected;
 const HOLD_TIMEOUT: Duration = Duration::from_secs(120);
 /// Pause between two batches of a collection that nobody waits for.
 const GENTLE_PAUSE: Duration = Duration::from_millis(20);
+const PROGRESS_PAUSE: Duration = Duration::from_millis(100);
 /// A collection starts by itself when the store has grown by this and doubled since the last one.
 const HIGH_WATER_BYTES: u64 = 1 << 30;
 /// Hot files that are removed under one hold of the namespace lock.
@@ -166,7 +167,18 @@ fn run(daemon: &Daemon, manner: &Manner<'_>) -> Result<Collected, Refusal> {
     (manner.progress)("marking", 0, 0);
     // What is queued for the store is its only copy: nothing can be said about it before it is there.
     daemon.flush().map_err(|error| failed(&error))?;
-    let live = roots::collect(daemon).map_err(|error| failed(&error))?;
+    let told = std::cell::Cell::new(Instant::now());
+    let goes_on = |marked: usize| {
+        if told.get().elapsed() < PROGRESS_PAUSE {
+            return true;
+        }
+        told.set(Instant::now());
+        (manner.progress)("marking", marked as u64, 0) && !daemon.is_stopping()
+    };
+    let live = roots::collect(daemon, &goes_on).map_err(|error| match error.kind() {
+        std::io::ErrorKind::Interrupted => busy("interrupted, nothing is removed"),
+        _ => failed(&error),
+    })?;
     kill_points::pass(|| "gc marked".into());
     let hot = daemon.cas.hot_files().map_err(|error| failed(&error))?;
     let garbage = by_last_use(daemon, &live, &hot);

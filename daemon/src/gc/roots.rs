@@ -13,24 +13,28 @@ use std::collections::{BTreeSet, HashSet};
 /// Everything that something refers to. Workspaces are looked at one after the other, each as a whole; what comes into
 /// use behind our back is noted as used by the store.
 ///
+/// `goes_on` gets how much was found so far; false ends it.
+///
 /// # Errors
-/// A tree of a snapshot that cannot be read.
-pub fn collect(daemon: &Daemon) -> std::io::Result<HashSet<BlobHash>> {
+/// A tree of a snapshot, or a table, that cannot be read; Interrupted when `goes_on` ended it.
+pub fn collect(daemon: &Daemon, goes_on: &dyn Fn(usize) -> bool) -> std::io::Result<HashSet<BlobHash>> {
     let mut live = HashSet::new();
     let mut marked = Marked::default();
-    crate::snapshots::mark(daemon, &mut marked, &mut live)?;
-    let mut keep = |hash: BlobHash| _ = live.insert(hash);
-    daemon.store.for_each_state_blob(&mut |hash| keep(*hash));
+    crate::snapshots::mark(daemon, &mut marked, &mut live, goes_on)?;
+    daemon.store.for_each_state_blob(&mut |hash| _ = live.insert(*hash));
     let mut tables = tables(daemon);
     let ids: Vec<u32> = daemon.spaces().workspaces.keys().copied().collect();
     for id in ids {
+        if !goes_on(live.len()) {
+            return Err(std::io::ErrorKind::Interrupted.into());
+        }
         let spaces = daemon.spaces();
         if let Ok(workspace) = spaces.get(id) {
-            of_workspace(workspace, &mut keep);
+            of_workspace(workspace, &mut |hash| _ = live.insert(hash));
         }
     }
     // Snapshots that were taken since, of files that were gone when we came to their workspace.
-    crate::snapshots::mark(daemon, &mut marked, &mut live)?;
+    crate::snapshots::mark(daemon, &mut marked, &mut live, goes_on)?;
     tables.extend(self::tables(daemon));
     live.extend(tables.iter().map(|hash| BlobHash(*hash)));
     let needed = crate::tables::all_needed(daemon, &tables);

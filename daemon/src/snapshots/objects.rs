@@ -50,8 +50,14 @@ pub struct Marked(HashSet<Address>);
 /// Everything that snapshots, sleeping workspaces and the caches of the others rely on.
 ///
 /// # Errors
-/// An object that cannot be read: then nobody knows what it refers to.
-pub fn mark(daemon: &Daemon, marked: &mut Marked, live: &mut HashSet<BlobHash>) -> io::Result<()> {
+/// An object that cannot be read: then nobody knows what it refers to. Interrupted: `goes_on`, which gets how much was found
+/// so far, ended it.
+pub fn mark(
+    daemon: &Daemon,
+    marked: &mut Marked,
+    live: &mut HashSet<BlobHash>,
+    goes_on: &dyn Fn(usize) -> bool,
+) -> io::Result<()> {
     let mut due: Vec<(String, Address)> = {
         let spaces = daemon.spaces();
         let cached = spaces.workspaces.values().flat_map(|workspace: &Workspace| workspace.tree.addresses());
@@ -66,6 +72,9 @@ pub fn mark(daemon: &Daemon, marked: &mut Marked, live: &mut HashSet<BlobHash>) 
     while let Some((owner, address)) = due.pop() {
         if !marked.0.insert(address) {
             continue;
+        }
+        if !goes_on(live.len()) {
+            return Err(io::ErrorKind::Interrupted.into());
         }
         live.insert(BlobHash(address));
         let read = fetch(&daemon.store, &address).and_then(|object| {
