@@ -123,10 +123,12 @@ impl Daemon {
         }
     }
 
-    /// Gives back the space of sealed blobs that nothing refers to any more and the store does not have.
+    /// Gives back the space of removed files that wait to be used again, and of sealed blobs that nothing refers to any
+    /// more and the store does not have.
     pub fn forget_unreferenced(&self) {
         // Sealing refers to a blob and queues it under this lock: none is missed.
         let spaces = self.spaces();
+        self.spares.give_back(self);
         if spaces.rooting > 0 {
             return;
         }

@@ -5,15 +5,20 @@
 //! finds no file and goes on. Steps: `received OP` and `answer OP` of a vnode request (names of
 //! [`vrift_protocol::Op`]), `append KIND` and `appended KIND` before and after the journal has a change (names of
 //! [`crate::record::Change`]); `seal prepared` and `seal committed` around the journal's record of a seal; `checkpoint
-//! begun`, `writing`, `written`; `gc marked`, `sweeping`, `swept`, `pruned`. A step may have passes of several threads; they count one after another.
+//! begun`, `writing`, `written`; `gc marked`, `sweeping`, `swept`, `pruned`; `ahead make`, `ahead made` around a file that is made ahead; `spare` before a
+//! removed file is used again. With `pause STEP` the file is renamed to `FILE.STEP`, with hyphens for spaces, and the thread
+//! that comes there goes on when that is removed. A step may have passes of several threads; they count one after another.
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::Duration;
 
 const VARIABLE: &str = "VRIFT_TEST_DIE";
+/// Between two looks whether a pause is over.
+const LOOK: Duration = Duration::from_millis(2);
 
 static FILE: LazyLock<Option<PathBuf>> = LazyLock::new(|| std::env::var_os(VARIABLE).map(PathBuf::from));
 static TURN: Mutex<()> = Mutex::new(());
@@ -27,10 +32,20 @@ pub fn journal_len_max_bytes() -> u64 {
 /// A step with this name is passed now. Costs a look at a constant without the variable.
 pub fn pass(step: impl FnOnce() -> String) {
     let Some(file) = FILE.as_ref() else { return };
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let Ok(wanted) = fs::read_to_string(file) else { return };
     let wanted = wanted.trim();
     let step = step();
+    if wanted.strip_prefix("pause ") == Some(&step) {
+        let mut paused = file.clone().into_os_string();
+        paused.push(format!(".{}", step.replace(' ', "-")));
+        let is_paused = fs::rename(file, &paused).is_ok();
+        drop(turn);
+        while is_paused && Path::new(&paused).exists() {
+            std::thread::sleep(LOOK);
+        }
+        return;
+    }
     let Some(rest) = wanted.strip_prefix(step.as_str()) else { return };
     let left = match rest.trim().parse::<u64>() {
         _ if rest.is_empty() => 1,

@@ -9,6 +9,7 @@
 #![deny(unsafe_code)]
 
 mod admin;
+mod ahead;
 mod args;
 mod audit;
 mod base;

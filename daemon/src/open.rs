@@ -69,19 +69,10 @@ fn create(daemon: &Daemon, call: &Call, mut spaces: Spaces<'_>) -> Answer {
     let vnode = workspace.index.next_vnode();
     // The file is there before its name is: a reader that finds the name can open it.
     let path = daemon.folders.staging(call.workspace, vnode.0);
-    let mode = staging_mode(call.request.mode.get());
-    let flags = native_flags(call.request.flags.get());
-    let (now_ns, fd) = match (daemon.spares.take(daemon, call.workspace, vnode, mode.bits()), call.by_name) {
-        (Some(now_ns), true) => (now_ns, None),
-        (Some(now_ns), false) => (now_ns, Some(open_file(&path, flags, Mode::empty())?)),
-        (None, true) => {
-            make_file(&path, mode)?;
-            (modified_ns(&lstat(&path)?), None)
-        }
-        (None, false) => {
-            let fd = create_file(&path, flags, mode)?;
-            (modified_ns(&fstat(&fd)?), Some(fd))
-        }
+    let make = || new_staging(daemon, call, vnode, &path);
+    let (now_ns, fd) = match make() {
+        Err(Errno::ENOSPC | Errno::EDQUOT) if daemon.spares.give_back(daemon) => make()?,
+        made => made?,
     };
     let new = call.new_vnode(S_IFREG, Content::Staged, now_ns);
     crate::set_id::carry(&path, new.mode)?;
@@ -96,6 +87,29 @@ fn create(daemon: &Daemon, call: &Call, mut spaces: Spaces<'_>) -> Answer {
             Err(errno)
         }
     }
+}
+
+/// A staging file for a new vnode, when it was made in nanoseconds, and an fd if the client needs one.
+fn new_staging(
+    daemon: &Daemon,
+    call: &Call,
+    vnode: VnodeNo,
+    path: &Path,
+) -> Result<(i64, Option<OwnedFd>), Errno> {
+    let mode = staging_mode(call.request.mode.get());
+    let flags = native_flags(call.request.flags.get());
+    Ok(match (daemon.spares.take(daemon, call.workspace, vnode, mode.bits()), call.by_name) {
+        (Some(now_ns), true) => (now_ns, None),
+        (Some(now_ns), false) => (now_ns, Some(open_file(path, flags, Mode::empty())?)),
+        (None, true) => {
+            make_file(path, mode)?;
+            (modified_ns(&lstat(path)?), None)
+        }
+        (None, false) => {
+            let fd = create_file(path, flags, mode)?;
+            (modified_ns(&fstat(&fd)?), Some(fd))
+        }
+    })
 }
 
 fn modified_ns(stat: &FileStat) -> i64 {

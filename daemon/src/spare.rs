@@ -2,9 +2,11 @@
 //! has open become the staging files of files to come (RFC 0007): neither removing nor making a file then waits for the
 //! file system below to free or to find an inode.
 
+use crate::ahead::{Ahead, Key, remove};
 use crate::burst::{self, Burst};
 use crate::clock::timespec;
 use crate::daemon::Daemon;
+use crate::kill_points;
 use crate::namespace::Workspace;
 use nix::fcntl::AT_FDCWD;
 use nix::sys::stat::{UtimensatFlags, utimensat};
@@ -17,9 +19,6 @@ use std::time::{Duration, Instant};
 use vrift_cas::{BLANK_MODE, Blank};
 use vrift_manifest::VnodeNo;
 
-/// Workspace and number.
-type Key = (u32, u64);
-
 /// Removed files whose real file may be left at a time; more are removed in the request.
 const LEFT_MAX: usize = 4096;
 /// Longer ones are removed in the request: that is what gives their space back.
@@ -28,8 +27,6 @@ const LEN_MAX_BYTES: u64 = 64 * 1024;
 const ROOM_BYTES: u64 = 2 * LEFT_MAX as u64 * LEN_MAX_BYTES;
 /// How long an answer about free space counts.
 const ROOM_AGE_MAX: Duration = Duration::from_millis(100);
-/// Files that are kept ready at a time. An inode and a directory entry each.
-const READY_MAX: usize = 4096;
 /// Numbers that are looked up at a time.
 const BATCH: usize = 256;
 /// Removed files are waited for this long, so that there is one wake-up for many.
@@ -43,8 +40,8 @@ pub struct Spares {
     more: Condvar,
     /// Held while something that was taken from `left` may still have its name.
     removing: Mutex<()>,
-    /// Blank files by the number of the vnode that they would become.
-    ready: Mutex<HashSet<Key>>,
+    /// Blank files that wait for their vnodes.
+    pub ahead: Ahead,
     /// Staged files that somebody may have open with O_PATH, which no lease tells of.
     held: Mutex<HashSet<Key>>,
 }
@@ -103,7 +100,7 @@ impl Spares {
     /// Makes the blank file that waits for `vnode` its staging file, with these permissions, changed just now, which is
     /// returned in nanoseconds. None: there is none.
     pub fn take(&self, daemon: &Daemon, workspace: u32, vnode: VnodeNo, mode: u32) -> Option<i64> {
-        if !lock(&self.ready).remove(&(workspace, vnode.0)) {
+        if !self.ahead.claim((workspace, vnode.0)) {
             return None;
         }
         let path = daemon.folders.staging(workspace, vnode.0);
@@ -119,9 +116,17 @@ impl Spares {
     /// Before anything but a new regular file gets the number: what waits for it is of no use.
     pub fn discard(&self, daemon: &Daemon, workspace: u32, vnode: VnodeNo) {
         let key = (workspace, vnode.0);
-        if lock(&self.ready).remove(&key) {
+        if self.ahead.claim(key) {
             remove(daemon, key);
         }
+    }
+
+    /// Under the core lock, when the file system has no room: removes what waits to be used again. Whether there was any.
+    pub fn give_back(&self, daemon: &Daemon) -> bool {
+        let _removing = lock(&self.removing);
+        let left = std::mem::take(&mut lock(&self.left).keys);
+        left.iter().for_each(|key| remove(daemon, *key));
+        self.ahead.give_back(daemon) || !left.is_empty()
     }
 
     fn wait(&self) {
@@ -132,6 +137,7 @@ impl Spares {
 
     /// Takes on the next real file that was left: removes it if somebody has it open.
     fn next(&self, daemon: &Daemon) -> Option<(Key, Option<Blank>)> {
+        kill_points::pass(|| "spare".into());
         let _removing = lock(&self.removing);
         let key = lock(&self.left).keys.pop_first()?;
         // Whatever cannot be made blank can be removed.
@@ -146,19 +152,19 @@ impl Spares {
     fn keep(&self, daemon: &Daemon, workspace: u32, blank: Blank, numbers: &mut VecDeque<VnodeNo>) -> bool {
         let spaces = daemon.spaces();
         let Ok(of) = spaces.get(workspace) else { return false };
-        let mut ready = lock(&self.ready);
-        if ready.len() >= READY_MAX {
+        let mut ready = self.ahead.ready();
+        if ready.is_full() {
             return false;
         }
         // Slots that were given back meanwhile are the next to be taken.
         let first = of.index.next_vnode();
         let is_next = |number: &VnodeNo| {
-            of.index.is_upcoming(*number) && (*number == first || ready.contains(&(workspace, first.0)))
+            of.index.is_upcoming(*number) && (*number == first || ready.has(&(workspace, first.0)))
         };
         if !numbers.front().is_some_and(is_next) {
             numbers.clear();
             of.index.upcoming(&mut |number| {
-                if !ready.contains(&(workspace, number.0)) {
+                if !ready.has(&(workspace, number.0)) {
                     numbers.push_back(number);
                 }
                 numbers.len() < BATCH
@@ -167,7 +173,7 @@ impl Spares {
         let Some(number) = numbers.pop_front() else { return false };
         let is_kept = blank.name(&daemon.cas, workspace, number.0).is_ok();
         if is_kept {
-            ready.insert((workspace, number.0));
+            ready.keep((workspace, number.0));
         }
         is_kept
     }
@@ -175,14 +181,8 @@ impl Spares {
     /// Removes blank files for numbers that will not be given out any more.
     fn weed(&self, daemon: &Daemon) {
         let spaces = daemon.spaces();
-        let mut stale = Vec::new();
-        lock(&self.ready).retain(|key| {
-            let is_upcoming = spaces.get(key.0).is_ok_and(|of| of.index.is_upcoming(VnodeNo(key.1)));
-            if !is_upcoming {
-                stale.push(*key);
-            }
-            is_upcoming
-        });
+        let is_upcoming = |key: &Key| spaces.get(key.0).is_ok_and(|of| of.index.is_upcoming(VnodeNo(key.1)));
+        let stale = self.ahead.ready().forget(|key| !is_upcoming(key));
         drop(spaces);
         // Never given out again: nothing else has these names.
         stale.into_iter().for_each(|key| remove(daemon, key));
@@ -210,18 +210,18 @@ impl Daemon {
             numbers.len() < blank.len()
         });
         numbers.truncate(blank.len());
-        let mut ready = lock(&self.spares.ready);
+        let mut ready = self.spares.ahead.ready();
         numbers.retain(|number| {
             let is_there = blank.remove(number);
             if is_there {
-                ready.insert((workspace.id, *number));
+                ready.keep((workspace.id, *number));
             }
             !is_there
         });
         for (from, to) in blank.into_iter().zip(numbers) {
             let path = |number| self.folders.staging(workspace.id, number);
             if fs::rename(path(from), path(to)).is_ok() {
-                ready.insert((workspace.id, to));
+                ready.keep((workspace.id, to));
             }
         }
     }
@@ -240,10 +240,6 @@ impl Left {
         self.room = Some((Instant::now(), has_room));
         has_room
     }
-}
-
-fn remove(daemon: &Daemon, key: Key) {
-    let _gone_with_its_workspace = daemon.cas.remove_staging(key.0, key.1);
 }
 
 /// The thread that sees to what was left.

@@ -76,14 +76,18 @@ fn ask() -> Result<Cwd, Errno> {
     match below(path.as_bytes(), init::settings().view.as_bytes()) {
         None => Ok(Cwd::Outside),
         Some(b"") => Ok(Cwd::View(ROOT)),
-        Some(_) => {
-            let mut elsewhere = PathText::new();
-            let creds = crate::creds::Creds::effective();
-            match resolve_bytes(libc::AT_FDCWD, path.as_bytes(), true, &creds, &mut elsewhere)? {
-                Place::Inside(inside) => Ok(Cwd::View(inside.existing()?.vnode)),
-                _ => Ok(Cwd::Outside),
-            }
-        }
+        Some(_) => by_real_path(path.as_bytes()),
+    }
+}
+
+/// In the real directory below the view path.
+#[inline(never)]
+fn by_real_path(path: &[u8]) -> Result<Cwd, Errno> {
+    let mut elsewhere = PathText::new();
+    let creds = crate::creds::Creds::effective();
+    match resolve_bytes(libc::AT_FDCWD, path, true, &creds, &mut elsewhere)? {
+        Place::Inside(inside) => Ok(Cwd::View(inside.existing()?.vnode)),
+        _ => Ok(Cwd::Outside),
     }
 }
 

@@ -248,12 +248,12 @@ pub fn vnode_of_real_path(path: &[u8]) -> Result<Option<VnodeNo>, Errno> {
         return Ok(Some(vnode));
     }
     if has_folder(path, names::STAGING_DIR)
-        && let Some(name) = path.strip_prefix(view::staging_prefix()?.as_bytes())
+        && let Some(name) = view::below_workspace(names::STAGING_DIR, path)?
     {
         return Ok(parse_hex16(name).map(VnodeNo));
     }
     if has_folder(path, names::HOT_DIR)
-        && let Some(name) = path.strip_prefix(view::hot_prefix()?.as_bytes())
+        && let Some(name) = view::below_home(names::HOT_DIR, path)?
     {
         // HH/HASH.VNODE
         return Ok(name.get(3 + 64 + 1..).and_then(parse_hex16).map(VnodeNo));
@@ -266,8 +266,7 @@ pub fn mirror_vnode(path: &[u8]) -> Result<Option<VnodeNo>, Errno> {
     if !has_folder(path, names::MIRROR_DIR) {
         return Ok(None);
     }
-    let prefix = view::mirror_prefix()?;
-    let Some(rest) = path.strip_prefix(prefix.as_bytes()) else { return Ok(None) };
+    let Some(rest) = view::below_workspace(names::MIRROR_DIR, path)? else { return Ok(None) };
     let Some(dir) = rest.get(..16).and_then(parse_hex16).map(VnodeNo) else { return Ok(None) };
     match rest.get(17..) {
         None => Ok(Some(dir)),

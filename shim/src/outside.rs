@@ -55,35 +55,40 @@ pub fn look(path: &[u8], rest: &mut PathText) -> Leads {
             remember(folder);
             return Leads::Outside;
         }
-        let mut name = PathText::from_parts(&[dir]);
-        match raw::open(name.as_c_str(), libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC) {
-            Ok(fd) => {
-                let known = fds::path_of(fd, &mut name);
-                raw::close(fd);
-                if known.is_err() {
-                    return Leads::Outside;
-                }
-                let leads = judge(&name, &path[cut..], rest);
-                if name.as_bytes() == dir && !is_proc {
-                    remember_plain(dir);
-                }
-                if !is_proc && matches!(leads, Leads::Outside) {
-                    remember(dir);
-                    remember(folder);
-                }
-                return leads;
-            }
-            // It may be there in the view though not in the real tree: as what a symlink means, or further up.
-            Err(libc::ENOENT | libc::ENOTDIR) => {
-                if dangles_into_view(dir, &path[cut..], rest) {
-                    return Leads::View;
-                }
-                cut = dir.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
-            }
-            Err(_) => return Leads::Outside,
+        match asked(dir, &path[cut..], folder, rest) {
+            Some(leads) => return leads,
+            None => cut = dir.iter().rposition(|byte| *byte == b'/').unwrap_or(0),
         }
     }
     Leads::Outside
+}
+
+/// Where the kernel says that a folder on the way to `folder` is. None: it is not there.
+#[inline(never)]
+fn asked(dir: &[u8], after: &[u8], folder: &[u8], rest: &mut PathText) -> Option<Leads> {
+    let is_proc = dir == b"/proc" || dir.starts_with(b"/proc/");
+    let mut name = PathText::from_parts(&[dir]);
+    match raw::open(name.as_c_str(), libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC) {
+        Ok(fd) => {
+            let known = fds::path_of(fd, &mut name);
+            raw::close(fd);
+            if known.is_err() {
+                return Some(Leads::Outside);
+            }
+            let leads = judge(&name, after, rest);
+            if name.as_bytes() == dir && !is_proc {
+                remember_plain(dir);
+            }
+            if !is_proc && matches!(leads, Leads::Outside) {
+                remember(dir);
+                remember(folder);
+            }
+            Some(leads)
+        }
+        // It may be there in the view though not in the real tree: as what a symlink means, or further up.
+        Err(libc::ENOENT | libc::ENOTDIR) => dangles_into_view(dir, after, rest).then_some(Leads::View),
+        Err(_) => Some(Leads::Outside),
+    }
 }
 
 /// Whether there is no symlink on the way to `dir`, so that it is where its name says: one system call when that is
@@ -105,6 +110,7 @@ fn is_plain(dir: &[u8]) -> bool {
 }
 
 /// As [`is_plain`], from the part of `dir` that is known to be.
+#[inline(never)]
 fn find_plain(dir: &[u8], mut known: usize) -> bool {
     while known < dir.len() {
         let rest = &dir[known + 1..];
@@ -121,6 +127,7 @@ fn find_plain(dir: &[u8], mut known: usize) -> bool {
 }
 
 /// Whether `dir` is a symlink whose target is in the view by its text; then `rest` is where the path leads.
+#[inline(never)]
 fn dangles_into_view(dir: &[u8], after: &[u8], rest: &mut PathText) -> bool {
     let name = PathText::from_parts(&[dir]);
     let mut target = PathText::new();
@@ -129,7 +136,7 @@ fn dangles_into_view(dir: &[u8], after: &[u8], rest: &mut PathText) -> bool {
     }
     let parent = dir.iter().rposition(|byte| *byte == b'/').map_or(dir, |slash| &dir[..slash + 1]);
     let base: &[u8] = if target.as_bytes().starts_with(b"/") { b"" } else { parent };
-    *rest = crate::text::normalised(PathText::from_parts(&[base, target.as_bytes(), after]).as_bytes());
+    crate::text::normalise(PathText::from_parts(&[base, target.as_bytes(), after]).as_bytes(), rest);
     below(rest.as_bytes(), init::settings().view.as_bytes()).is_some()
 }
 

@@ -8,7 +8,7 @@ use crate::init;
 use crate::outside::{self, Leads};
 use crate::proc_links;
 use crate::raw::Errno;
-use crate::text::{PATH_MAX, PathText, Text, below, bytes_of, is_normal, normalised};
+use crate::text::{PATH_MAX, PathText, Text, below, bytes_of, is_normal, normalise};
 use crate::view;
 use core::ffi::{c_char, c_int};
 use vrift_manifest::types::{S_IFDIR, S_IFLNK, S_IFMT};
@@ -261,7 +261,8 @@ fn after_leaving(
 ) -> Result<Place, Errno> {
     let mut buffers = Buffers { texts: [PathText::new(), PathText::new()], links: 0 };
     loop {
-        let mut normal = normalised(elsewhere.as_bytes());
+        let mut normal = PathText::new();
+        normalise(elsewhere.as_bytes(), &mut normal);
         let view = init::settings().view.as_bytes();
         let mut start = ROOT;
         if below(normal.as_bytes(), view).is_none() {
@@ -291,7 +292,7 @@ fn start_of(dirfd: c_int, path: &[u8], joined: &mut PathText) -> Result<Start, E
             return Ok(Start::View { skip: path.len() - rest.len() });
         }
         if !is_normal(path) {
-            *joined = normalised(path);
+            normalise(path, joined);
             if below(joined.as_bytes(), view).is_some() {
                 return Ok(Start::Joined);
             }
@@ -343,7 +344,7 @@ fn from_outside(dirfd: c_int, path: &[u8], joined: &mut PathText, view: &[u8]) -
     if base.overflowed() {
         return Ok(Start::Outside);
     }
-    *joined = normalised(base.as_bytes());
+    normalise(base.as_bytes(), joined);
     if below(joined.as_bytes(), view).is_some() {
         return Ok(Start::Joined);
     }

@@ -7,11 +7,14 @@ use core::mem::MaybeUninit;
 pub const PATH_MAX: usize = 4096;
 
 /// Up to `N - 1` bytes and a NUL. Pushing more than fits marks it as overflowed.
+///
+/// What a short text needs is in one place: a page of memory that is not touched costs nothing.
+#[repr(C)]
 pub struct Text<const N: usize> {
-    /// The first `len` bytes and the NUL after them are initialised: making one costs nothing.
-    bytes: [MaybeUninit<u8>; N],
     len: usize,
     overflowed: bool,
+    /// The first `len` bytes and the NUL after them are initialised: making one costs nothing.
+    bytes: [MaybeUninit<u8>; N],
 }
 
 pub type PathText = Text<PATH_MAX>;
@@ -20,7 +23,7 @@ impl<const N: usize> Text<N> {
     pub const fn new() -> Text<N> {
         let mut bytes = [MaybeUninit::uninit(); N];
         bytes[0] = MaybeUninit::new(0);
-        Text { bytes, len: 0, overflowed: false }
+        Text { len: 0, overflowed: false, bytes }
     }
 
     pub fn from_parts(parts: &[&[u8]]) -> Text<N> {
@@ -194,8 +197,8 @@ pub fn is_normal(path: &[u8]) -> bool {
 }
 
 /// An absolute path without `.`, `..` and empty components; a trailing slash is kept.
-pub fn normalised(path: &[u8]) -> PathText {
-    let mut text = PathText::new();
+pub fn normalise(path: &[u8], text: &mut PathText) {
+    text.clear();
     for part in path.split(|byte| *byte == b'/') {
         match part {
             b"" | b"." => {}
@@ -212,5 +215,4 @@ pub fn normalised(path: &[u8]) -> PathText {
     if text.is_empty() || matches!(path, [.., b'/'] | [.., b'/', b'.']) {
         text.push(b"/");
     }
-    text
 }

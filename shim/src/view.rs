@@ -2,7 +2,7 @@
 
 use crate::memory;
 use crate::raw::{self, Errno};
-use crate::text::{PathText, Text, hex};
+use crate::text::{PATH_MAX, PathText, Text, hex};
 use crate::{handle, init};
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
@@ -17,12 +17,13 @@ use vrift_protocol::{counters, names};
 const GENERATIONS_MAX: usize = 1024;
 
 /// What does not change over generations.
+#[repr(C)]
 struct Fixed {
-    home: PathText,
     workspace: Text<16>,
     /// Device of the state folder; 0: not asked yet.
     home_device: AtomicU64,
     counters: Window,
+    home: PathText,
 }
 
 struct Slot(UnsafeCell<MaybeUninit<Reader>>);
@@ -33,9 +34,10 @@ struct FixedCell(UnsafeCell<MaybeUninit<Fixed>>);
 unsafe impl Sync for FixedCell {}
 
 /// The mapped generations of the index, and what they have in common.
+#[repr(C)]
 pub struct Generations {
-    slots: [Slot; GENERATIONS_MAX],
     fixed: FixedCell,
+    slots: [Slot; GENERATIONS_MAX],
 }
 
 static CURRENT: AtomicPtr<Reader> = AtomicPtr::new(core::ptr::null_mut());
@@ -136,9 +138,12 @@ fn map_file() -> Result<Reader, Errno> {
 }
 
 fn map_path(name: &str, flags: i32, protection: i32, len: Option<usize>) -> Result<(*mut u8, usize), Errno> {
-    let path = PathText::from_parts(&[init::settings().runtime.as_bytes(), b"/", name.as_bytes()]);
     let flags = flags | libc::O_CLOEXEC;
-    let fd = match raw::open(path.as_c_str(), flags) {
+    let opened = match open_in_runtime::<256>(name, flags) {
+        Err(libc::ENAMETOOLONG) => open_in_runtime::<PATH_MAX>(name, flags),
+        opened => opened,
+    };
+    let fd = match opened {
         Err(libc::EACCES) => handle::opened_by_daemon(name, flags)?,
         opened => opened?,
     };
@@ -149,6 +154,13 @@ fn map_path(name: &str, flags: i32, protection: i32, len: Option<usize>) -> Resu
     .and_then(|len| raw::map_file(fd, len, protection).map(|base| (base, len)));
     raw::close(fd);
     mapped
+}
+
+/// With room for so long a path: most are short, and the stack's pages are not touched in vain.
+#[inline(never)]
+fn open_in_runtime<const LEN: usize>(name: &str, flags: i32) -> Result<i32, Errno> {
+    let path: Text<LEN> = Text::from_parts(&[init::settings().runtime.as_bytes(), b"/", name.as_bytes()]);
+    if path.overflowed() { Err(libc::ENAMETOOLONG) } else { raw::open(path.as_c_str(), flags) }
 }
 
 /// Called under LOCK.
@@ -295,9 +307,17 @@ pub fn mirror_path(vnode: VnodeNo) -> Result<PathText, Errno> {
     made(|path| mirror_path_into(vnode, path))
 }
 
-/// HOME/mirror/WS/
-pub fn mirror_prefix() -> Result<PathText, Errno> {
-    made(|path| under_workspace(names::MIRROR_DIR, path))
+/// What comes behind HOME/DIR/WS/ in a path.
+pub fn below_workspace<'a>(dir: &str, path: &'a [u8]) -> Result<Option<&'a [u8]>, Errno> {
+    let workspace = fixed()?.workspace.as_bytes();
+    let rest = below_home(dir, path)?;
+    Ok(rest.and_then(|rest| rest.strip_prefix(workspace)).and_then(|rest| rest.strip_prefix(b"/")))
+}
+
+/// What comes behind HOME/DIR/ in a path.
+pub fn below_home<'a>(dir: &str, path: &'a [u8]) -> Result<Option<&'a [u8]>, Errno> {
+    let rest = path.strip_prefix(fixed()?.home.as_bytes()).and_then(|rest| rest.strip_prefix(b"/"));
+    Ok(rest.and_then(|rest| rest.strip_prefix(dir.as_bytes())).and_then(|rest| rest.strip_prefix(b"/")))
 }
 
 /// HOME/staging/WS/

@@ -9,12 +9,24 @@ tree() { echo x >x; }
 # Staging files that wait for their vnodes: empty, and nobody's.
 blank() { find "$VRIFT_HOME/staging" -type f -empty | wc -l; }
 
+ahead() { helper reuse ahead; }
+dying() { helper reuse dying; }
+late() { helper reuse late; }
 removing() { helper reuse remove; }
 making() { helper reuse make; }
 holding() { helper reuse hold; }
 racing() { helper reuse race; }
 
 phases() {
+    native || in_view ahead
+    native || {
+        VRIFT_TEST_DIE=$T/die && export VRIFT_TEST_DIE
+        "$VRIFT" daemon stop
+        in_view dying
+        in_view late
+        unset VRIFT_TEST_DIE
+        "$VRIFT" daemon stop
+    }
     in_view removing
     if native; then ok 'removed files are kept for others # SKIP native mode has no staging files'; else
         waited=0

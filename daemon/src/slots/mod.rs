@@ -3,6 +3,7 @@
 
 mod sys;
 
+use crate::ahead;
 use crate::connection::{Connection, Greeting};
 use crate::daemon::Daemon;
 use crate::patience::Patience;
@@ -62,6 +63,7 @@ pub fn open(daemon: &Arc<Daemon>, connection: &Arc<Connection>, greeting: Greeti
 fn serve(daemon: &Daemon, connection: &Connection, greeting: Greeting, slot: &SharedSlot) {
     let mut patience = Patience::new(Instant::now());
     let mut frame = [0; FRAME_MAX];
+    let makes_ahead = ahead::own_umask();
     while wait(connection, slot, &mut patience) {
         daemon.stats.requests.fetch_add(1, Ordering::Relaxed);
         patience.request(Instant::now());
@@ -73,6 +75,10 @@ fn serve(daemon: &Daemon, connection: &Connection, greeting: Greeting, slot: &Sh
         slot.put(&[header.reply(errno, body.len()).as_bytes(), body]);
         if slot.answer() {
             sys::futex_wake(slot.state());
+        }
+        // The client writes the file meanwhile.
+        if makes_ahead && answer.is_ok_and(|reply| reply.created.get() != 0) {
+            daemon.spares.ahead.make_one(daemon, greeting.workspace, RUNNING.load(Ordering::Relaxed));
         }
     }
 }

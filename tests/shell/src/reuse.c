@@ -2,6 +2,9 @@
  * reuse STEP: files that are made where others were removed.
  *   remove  makes and removes many files
  *   make    files made afterwards are new ones: empty, with the mode and the times of now
+ *   ahead   what waits for a number becomes its file, if it is one
+ *   dying   the daemon dies while it makes a file ahead; new files are new ones
+ *   late    a file that is removed between the daemon's answer to an open and the open itself is not opened
  *   hold    files that somebody has open, in whatever way, are not among them
  *   race    several processes make, read and remove files under few names; what is read under a name was
  *           written under it */
@@ -113,6 +116,133 @@ static void hold(void)
     }
 }
 
+/* The inode of a number's staging file; 0: there is none. Outside of the view. */
+static ino_t staged(unsigned long number, mode_t *mode)
+{
+    char path[4096];
+    struct stat s;
+    snprintf(path, sizeof path, "%s/staging/00000001/%016lx", getenv("VRIFT_HOME"), number);
+    if (lstat(path, &s) != 0)
+        return 0;
+    if (mode)
+        *mode = s.st_mode;
+    return s.st_ino;
+}
+
+/* After so many requests they go by a page, whose thread makes files ahead. */
+static void many(const char *what)
+{
+    char name[32];
+    for (int n = 0; n < 100; n++) {
+        name_file(name, what, n);
+        close(made(name, 0644, name));
+    }
+}
+
+/* A new file, and the inode that waits for the next number, in ten seconds. */
+static ino_t until_ahead(const char *name, unsigned long *number)
+{
+    struct timespec pause = {0, 5000000};
+    struct stat s;
+    ino_t inode = 0;
+    int fd = made(name, 0644, name);
+    MUST(fstat(fd, &s) == 0 && close(fd) == 0);
+    *number = s.st_ino + 1;
+    for (int tries = 0; tries < 2000 && !(inode = staged(*number, NULL)); tries++)
+        nanosleep(&pause, NULL);
+    return inode;
+}
+
+static void ahead(void)
+{
+    unsigned long number;
+    struct stat s;
+    mode_t mode = 0;
+    char text[8];
+    many("many");
+    ino_t inode = until_ahead("first", &number);
+    OK(inode != 0, "a file waits for the next number");
+    int fd = open("second", O_RDWR | O_CREAT | O_EXCL, 0644);
+    MUST(fd >= 0 && fstat(fd, &s) == 0);
+    OK(s.st_ino == number && staged(number, &mode) == inode, "the next file is staged in it");
+    OK(mode == (S_IFREG | 0644), "which has its mode from the start");
+    OK(s.st_size == 0 && read(fd, text, sizeof text) == 0, "and is empty");
+    MUST(close(fd) == 0);
+    OK(until_ahead("third", &number) != 0, "another one waits");
+    MUST(mkdir("dir", 0755) == 0 && stat("dir", &s) == 0);
+    OK(s.st_ino == number && staged(number, NULL) == 0, "a directory that gets the number has none");
+    OK(until_ahead("fourth", &number) != 0, "another one waits");
+    MUST(mkfifo("fifo", 0644) == 0 && stat("fifo", &s) == 0);
+    OK(s.st_ino == number && staged(number, &mode) && S_ISFIFO(mode), "what a fifo gets is a fifo");
+}
+
+static void dying(void)
+{
+    const char *die = getenv("VRIFT_TEST_DIE"), *steps[] = {"ahead make", "ahead made"};
+    const char *later[] = {"later 1", "later 2"};
+    char name[32];
+    int good = 1;
+    for (int step = 0; step < 2; step++) {
+        many(steps[step]);
+        int fd = open(die, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+        MUST(fd >= 0 && write(fd, steps[step], strlen(steps[step])) > 0 && close(fd) == 0);
+        /* The second at the latest finds nobody. */
+        many(later[step]);
+        OK(access(die, F_OK) == -1 && errno == ENOENT, "the daemon died: %s", steps[step]);
+        for (int n = 0; n < 200; n++) {
+            ssize_t len;
+            name_file(name, n < 100 ? steps[step] : later[step], n % 100);
+            char got[64] = "";
+            fd = open(name, O_RDONLY);
+            len = read(fd, got, sizeof got - 1);
+            good &= len == (ssize_t)strlen(name) && !strcmp(got, name);
+            close(fd);
+        }
+        OK(good, "%s: all files hold what was written", steps[step]);
+    }
+}
+
+/* Has the daemon pause at a step; at `until`, that it does is waited for. */
+static void arm(const char *step)
+{
+    int fd = open(getenv("VRIFT_TEST_DIE"), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    MUST(fd >= 0 && write(fd, step, strlen(step)) > 0 && close(fd) == 0);
+}
+static void until(const char *marker, int there)
+{
+    struct timespec pause = {0, 2000000};
+    char path[4096];
+    snprintf(path, sizeof path, "%s.%s", getenv("VRIFT_TEST_DIE"), marker);
+    if (!there)
+        MUST(unlink(path) == 0);
+    for (int tries = 0; there && access(path, F_OK) != 0; tries++)
+        MUST(tries < 10000 && nanosleep(&pause, NULL) == 0);
+}
+
+static void late(void)
+{
+    int status;
+    pid_t child = fork();
+    MUST(child >= 0);
+    if (child == 0) {
+        /* By a page, whose thread may pause while others are served; open, so that it is not sealed. */
+        many("before");
+        int held = made("removed", 0644, "bytes");
+        arm("pause answer Open");
+        int fd = open("removed", O_WRONLY);
+        _exit(held < 0 ? 100 : fd < 0 ? errno : 0);
+    }
+    until("answer-Open", 1);
+    arm("pause spare");
+    MUST(unlink("removed") == 0);
+    until("spare", 1);
+    until("answer-Open", 0);
+    MUST(waitpid(child, &status, 0) == child && WIFEXITED(status));
+    until("spare", 0);
+    errno = WEXITSTATUS(status);
+    OK(errno == ENOENT, "a file that was just removed is not opened: %s", strerror(errno));
+}
+
 /* Every file under a name is filled with the name's own letter. */
 static int writes(unsigned seed)
 {
@@ -182,6 +312,12 @@ int main(int argc, char **argv)
         remove_many("first");
     else if (!strcmp(argv[1], "make"))
         make_many("second");
+    else if (!strcmp(argv[1], "ahead"))
+        ahead();
+    else if (!strcmp(argv[1], "dying"))
+        dying();
+    else if (!strcmp(argv[1], "late"))
+        late();
     else if (!strcmp(argv[1], "hold"))
         hold();
     else

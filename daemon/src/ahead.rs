@@ -1,0 +1,120 @@
+//! Blank staging files that wait for the numbers of vnodes to come, and the one that is made ahead: a thread that has
+//! answered a create makes the next file while its client writes the first (RFC 0007).
+//!
+//! Which numbers are to come is looked up under the core lock, which every request holds that gives one out. The file is
+//! made without it; a request that gets just this number waits for it.
+
+use crate::daemon::Daemon;
+use crate::kill_points;
+use nix::sys::stat::{Mode, SFlag, mknod, umask};
+use std::collections::HashSet;
+use std::fs;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use vrift_cas::BLANK_MODE;
+
+/// Workspace and number.
+pub type Key = (u32, u64);
+
+/// Blank files that are kept ready at a time. An inode and a directory entry each.
+const READY_MAX: usize = 4096;
+
+/// Blank files, by the number of the vnode that they would become.
+#[derive(Default)]
+pub struct Ready {
+    files: HashSet<Key>,
+    /// Being made right now.
+    under_way: HashSet<Key>,
+}
+
+impl Ready {
+    /// Whether the number has a blank file, or will have one in a moment.
+    pub fn has(&self, key: &Key) -> bool {
+        self.files.contains(key) || self.under_way.contains(key)
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.files.len() >= READY_MAX
+    }
+
+    pub fn keep(&mut self, key: Key) {
+        self.files.insert(key);
+    }
+
+    /// Forgets the files of which `is_stale` says so; which.
+    pub fn forget(&mut self, is_stale: impl Fn(&Key) -> bool) -> Vec<Key> {
+        self.files.extract_if(is_stale).collect()
+    }
+}
+
+#[derive(Default)]
+pub struct Ahead {
+    ready: Mutex<Ready>,
+    made: Condvar,
+}
+
+impl Ahead {
+    pub fn ready(&self) -> MutexGuard<'_, Ready> {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A number is given out, under the core lock: whether it has a blank file, which is the caller's from here on.
+    pub fn claim(&self, key: Key) -> bool {
+        let is_under_way = |ready: &mut Ready| ready.under_way.contains(&key);
+        let ready = self.made.wait_while(self.ready(), is_under_way);
+        ready.unwrap_or_else(PoisonError::into_inner).files.remove(&key)
+    }
+
+    /// Sees to it that one of the next numbers, of which there are as many as threads that do so, has a file. By a thread
+    /// whose umask is its own.
+    pub fn make_one(&self, daemon: &Daemon, workspace: u32, threads: usize) {
+        let Some(key) = self.next_without(daemon, workspace, threads) else { return };
+        kill_points::pass(|| "ahead make".into());
+        // Its permissions are those of most files from the start.
+        let usual = umask(Mode::empty());
+        let path = daemon.folders.staging(key.0, key.1);
+        let made = mknod(&path, SFlag::S_IFREG, Mode::from_bits_truncate(BLANK_MODE), 0);
+        umask(usual);
+        kill_points::pass(|| "ahead made".into());
+        let mut ready = self.ready();
+        ready.under_way.remove(&key);
+        // One that is left from before is replaced by the request that gets its number; so it is made then when there is
+        // no room now.
+        if made == Ok(()) {
+            ready.files.insert(key);
+        }
+        drop(ready);
+        self.made.notify_all();
+    }
+
+    fn next_without(&self, daemon: &Daemon, workspace: u32, threads: usize) -> Option<Key> {
+        let spaces = daemon.spaces();
+        let index = &spaces.get(workspace).ok()?.index;
+        let mut ready = self.ready();
+        let (mut looked_at, mut found) = (0, None);
+        index.upcoming(&mut |number| {
+            looked_at += 1;
+            found = Some((workspace, number.0)).filter(|key| !ready.has(key));
+            found.is_none() && looked_at < threads
+        });
+        let key = found.filter(|_| !ready.is_full())?;
+        ready.under_way.insert(key);
+        Some(key)
+    }
+
+    /// Under the core lock, when the file system has no room: removes all blank files. Whether there were any.
+    pub fn give_back(&self, daemon: &Daemon) -> bool {
+        let all = std::mem::take(&mut self.ready().files);
+        // Nobody gives out their numbers before the core lock is free.
+        all.iter().for_each(|key| remove(daemon, *key));
+        !all.is_empty()
+    }
+}
+
+pub fn remove(daemon: &Daemon, key: Key) {
+    let _gone_with_its_workspace = fs::remove_file(daemon.folders.staging(key.0, key.1));
+}
+
+/// Gives this thread a umask of its own; false: it shares that of the process.
+pub fn own_umask() -> bool {
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_FS).is_ok()
+}
