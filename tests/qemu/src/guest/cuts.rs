@@ -82,7 +82,7 @@ fn check_state(acknowledged: u64) -> Result<u64> {
         highest = number;
     }
     ensure!(highest >= acknowledged, "state {acknowledged} was synced, the last one there is {highest}");
-    for number in oldest_kept(acknowledged)..=acknowledged {
+    for number in oldest_kept(highest)..=acknowledged {
         ensure!(
             client.get(state_key(number).as_bytes())?.is_some(),
             "state {number} was synced and is not there"
@@ -92,9 +92,11 @@ fn check_state(acknowledged: u64) -> Result<u64> {
     Ok(highest)
 }
 
-/// Those below may have been removed.
+/// Those below may have been removed: whoever wrote the number `highest` went on to remove the one [`KEPT`] before it. To be
+/// asked of the highest number that is there, not of the acknowledged one, which may be far behind: what the console had
+/// not shown yet at the cut was synced as well.
 fn oldest_kept(highest: u64) -> u64 {
-    highest.saturating_sub(KEPT - 2).max(1)
+    (highest + 1).saturating_sub(KEPT).max(1)
 }
 
 pub fn write_state(next: u64) -> Result<()> {
@@ -181,7 +183,7 @@ pub fn check_files() -> Result<()> {
         highest = highest.max(number);
     }
     ensure!(highest >= acknowledged, "file {acknowledged} was synced, the last one there is {highest}");
-    for number in oldest_kept(acknowledged)..=acknowledged {
+    for number in oldest_kept(highest)..=acknowledged {
         ensure!(file(number).exists(), "file {number} was synced and is not there");
     }
     say::line(&format!("cut: files up to {highest} are there, {acknowledged} were acknowledged"));
@@ -196,4 +198,18 @@ fn build_again_and_again() -> Result<()> {
         say::line(&format!("{} build {number}", markers::ACK));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_missed_that_a_writer_may_have_removed() {
+        for highest in [1, KEPT - 1, KEPT, KEPT + 1, KEPT + 2, 5 * KEPT] {
+            let removed = highest.saturating_sub(KEPT);
+            assert!(oldest_kept(highest) > removed, "of {highest}");
+            assert_eq!(oldest_kept(highest), removed + 1);
+        }
+    }
 }
