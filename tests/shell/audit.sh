@@ -55,6 +55,7 @@ admin |1|rm tree@99: refused|"$VRIFT" rm tree@99
 admin |0|gc: done|"$VRIFT" gc
 admin |0|scrub: done|"$VRIFT" scrub
 admin |0|fsck --repair: done|"$VRIFT" fsck --repair
+admin |0|export --force tree to $T/exported: done|"$VRIFT" export -w tree --force --to "$T/exported"
 admin |0|sync --ours tree: done|cd "$TREE" && "$VRIFT" sync --ours
 admin |0|sync --theirs tree: done|cd "$TREE" && "$VRIFT" sync --theirs
 '
@@ -99,6 +100,7 @@ each_act() {
         [ "$right" = 'new   ' ] && continue
         after=$(last_number)
         is "$((after - before))" 1 "one entry: $what"
+        what=$(echo "$what" | sed "s|\$T|$T|")
         is "$(audit -n 1 | sed 's/^ *[0-9]*  [^ ]* [^ ]*  //')" "$me: $(echo $right) of $what" "which says so"
     done <"$T/acts"
     exits 0 'the log is whole' quiet audit verify
