@@ -115,8 +115,8 @@ fn a_store_that_is_not_the_folders_own_is_refused_while_files_are_being_written(
     fs::rename(store(&world), &own).unwrap();
     fs::copy(store(&other), store(&world)).unwrap();
     let (mut child, said) = world.start_with_ready();
-    assert_eq!(child.wait().unwrap().code(), Some(3));
     assert!(said.contains("belongs to store") && said.contains("VRIFT_HOME"), "{said}");
+    assert_eq!(child.wait().unwrap().code(), Some(3));
     assert!(!world.runtime().join("pid").exists(), "nobody serves");
     // Nothing was touched: with its own store the folder is as it was.
     fs::copy(&own, store(&world)).unwrap();
