@@ -18,6 +18,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { LONG = 600 * 1024 };
@@ -338,11 +339,61 @@ static void once(int number, const char *step)
     MUST(chdir("..") == 0);
 }
 
+/* What the file with the daemon's process id says; 0: nothing. */
+static pid_t daemon_pid(void)
+{
+    FILE *file = fopen(getenv("DAEMON_PID_FILE"), "r");
+    int pid = 0;
+    if (file && fscanf(file, "%d", &pid) != 1)
+        pid = 0;
+    if (file)
+        fclose(file);
+    return pid;
+}
+
+/* The daemon dies with a request carried out, its caller does not look before the next daemon serves: then the first
+ * thing that the caller sends over a new connection is the same request again. */
+static void answer_lost_with_the_page(void)
+{
+    struct timespec pause = {0, 5000000};
+    char paused[PATH_MAX];
+    int status;
+    MUST(mkdir("from", 0755) == 0);
+    pid_t child = fork();
+    MUST(child >= 0);
+    if (child == 0) {
+        many_calls();
+        if (!has_page())
+            _exit(100);
+        int fd = open(die, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+        MUST(fd >= 0 && write(fd, "pause answer Rename", 19) == 19 && close(fd) == 0);
+        _exit(rename("from", "to") == 0 ? 0 : errno);
+    }
+    snprintf(paused, sizeof paused, "%s.answer-Rename", die);
+    for (int tries = 0; access(paused, F_OK) != 0; tries++)
+        MUST(tries < 12000 && nanosleep(&pause, NULL) == 0);
+    pid_t before = daemon_pid();
+    MUST(before > 0 && kill(child, SIGSTOP) == 0 && waitpid(child, &status, WUNTRACED) == child && WIFSTOPPED(status));
+    MUST(kill(before, SIGKILL) == 0);
+    /* Answered by the next one. */
+    MUST(mkdir("served", 0755) == 0);
+    OK(daemon_pid() != before, "another daemon serves");
+    MUST(unlink(paused) == 0 && kill(child, SIGCONT) == 0);
+    MUST(waitpid(child, &status, 0) == child && WIFEXITED(status));
+    errno = WEXITSTATUS(status);
+    OK(errno == 0, "a rename whose answer was lost with the page is carried out once: %s", strerrorname_np(errno));
+    OK(access("to", F_OK) == 0 && access("from", F_OK) != 0, "it is done");
+}
+
 int main(int argc, char **argv)
 {
     char step[40];
     int group = argc > 1 ? atoi(argv[1]) : 0;
     die = getenv("VRIFT_TEST_DIE");
+    if (argc > 1 && !strcmp(argv[1], "lost")) {
+        answer_lost_with_the_page();
+        return tap_end();
+    }
     in_a_row = die && argc > 2 && !strcmp(argv[2], "in-a-row");
     for (int number = group; number < COUNT; number += GROUPS) {
         once(number, NULL);
