@@ -52,12 +52,15 @@ cargo_forks() {
     begin cargo
     local start grown
     start=$(used)
-    check 'cargo: all is fresh' in_fork cargo-1 "$T/log" sh -c "$cargo build --offline --locked --release -v"
-    same 'cargo: nothing is compiled' <(echo 0) <(grep -c 'Compiling\|Running' "$T/log" || true)
-    check 'cargo: each is there' grep -q 'Fresh report' "$T/log"
+    for number in $(seq $FORKS); do
+        check "cargo: a build in fork $number" \
+            in_fork "cargo-$number" "$T/log" sh -c "$cargo build --offline --locked --release -v"
+        same "cargo: nothing is compiled in fork $number" <(echo 0) <(grep -c 'Compiling\|Running' "$T/log" || true)
+        check "cargo: each crate is fresh in fork $number" grep -q 'Fresh report' "$T/log"
+    done
     check 'cargo: what was built runs' in_fork cargo-2 "$T/log" target/release/report
     grown=$(($(used) - start))
-    check "cargo: ten forks of which two were used: $grown bytes" [ $grown -lt 4000000 ]
+    check "cargo: ten forks, each with a build in which all was fresh: $grown bytes" [ $grown -lt 4000000 ]
     check 'cargo: ten builds at once, each with an edit of its own' at_once cargo \
         "echo \"pub fn fork() -> u32 { \$number }\" >>ledger/src/lib.rs; $cargo build --offline --locked --release -v"
     for number in $(seq $FORKS); do
@@ -76,7 +79,9 @@ cargo_forks() {
 npm_forks() {
     local number
     begin npm
-    check 'npm: the modules are there' in_fork npm-1 "$T/log" npm ls
+    for number in $(seq $FORKS); do
+        check "npm: the modules are there in fork $number" in_fork "npm-$number" "$T/log" npm ls
+    done
     check 'npm: the tests run at once' in_fork npm-2 "$T/log" npm test
     check 'npm: nothing of the addon is to be made' in_fork npm-2 "$T/log" make -q -C addon
     check 'npm: ten runs of the tests at once' at_once npm \
