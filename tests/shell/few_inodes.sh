@@ -5,20 +5,14 @@
 
 tree() { echo data >file; }
 
-# The small disk is a tmpfs in a mount namespace of its own, which the whole test moves into.
-if [ -z "${VRIFT_TEST_SMALL_DISK:-}" ] && [ -z "${VRIFT_TEST_INSIDE:-}" ]; then
-    export VRIFT_TEST_SMALL_DISK=1
-    [ "$(id -u)" = 0 ] || exec unshare -r -m sh "$0"
-    exec unshare -m sh "$0"
-fi
+may_mount
 
 # In native mode the small disk carries the view itself; otherwise the home behind it.
 if [ -z "${VRIFT_TEST_INSIDE:-}" ]; then
     small=$VRIFT_HOME
     [ "$MODE" = vrift ] || small=$OUTER
-    mkdir -p "$small"
     export small
-    mount -t tmpfs -o nr_inodes=1500,size=1g,mode=700 small "$small" || { not_ok 'a small disk is mounted'; exit 1; }
+    small_disk "$small" nr_inodes=1500,size=1g
 fi
 
 blank() { find "$VRIFT_HOME/staging" -type f -empty | wc -l; }

@@ -9,12 +9,7 @@ tree() {
     head -c 3000000 /dev/urandom >long
 }
 
-# The small disk is a tmpfs in a mount namespace of its own, which the whole test moves into.
-if [ -z "${VRIFT_TEST_SMALL_DISK:-}" ] && [ -z "${VRIFT_TEST_INSIDE:-}" ]; then
-    export VRIFT_TEST_SMALL_DISK=1
-    [ "$(id -u)" = 0 ] || exec unshare -r -m sh "$0"
-    exec unshare -m sh "$0"
-fi
+may_mount
 if [ -z "${VRIFT_TEST_INSIDE:-}" ] && ! native; then
     mkdir -p "$VRIFT_HOME"
     mount -t tmpfs -o size=48m,mode=700 small "$VRIFT_HOME" || { not_ok 'a small disk is mounted'; exit 1; }

@@ -118,6 +118,21 @@ gone_in_view_only() {
     done
 }
 
+# The rest of the script runs in a mount namespace of its own, where it may mount what it likes.
+may_mount() {
+    if [ -z "${VRIFT_TEST_MAY_MOUNT:-}" ] && [ -z "${VRIFT_TEST_INSIDE:-}" ]; then
+        export VRIFT_TEST_MAY_MOUNT=1
+        [ "$(id -u)" = 0 ] || exec unshare -r -m sh "$0"
+        exec unshare -m sh "$0"
+    fi
+}
+# small_disk DIR OPTIONS: a tmpfs there; only outside of the view.
+small_disk() {
+    [ -z "${VRIFT_TEST_INSIDE:-}" ] || return 0
+    mkdir -p "$1"
+    mount -t tmpfs -o "$2,mode=700" small "$1" || { not_ok 'a small disk is mounted'; exit 1; }
+}
+
 phases() { in_view checks; }
 after() { :; }
 

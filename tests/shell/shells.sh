@@ -16,7 +16,7 @@ if pid == 0:
     os.environ.update(TERM='dumb', SHELL=sys.argv[1])
     os.chdir(os.environ['VIEW'])
     os.execv(sys.argv[2], sys.argv[2:])
-drawn, said, until = b'', False, time.time() + 15
+drawn, said, until = b'', False, time.time() + 60
 while time.time() < until:
     if select.select([fd], [], [], 0.5)[0]:
         try:
