@@ -30,8 +30,8 @@ const LEFT_OUT: [&str; 8] = [
 const ZONES: [&str; 2] = ["Asia/Tokyo", "Europe/Berlin"];
 /// Static libraries that are linked all the same: the compiler's own, and what the scripts `libc.so` and `libm.so` name.
 const STATIC_LIBRARIES: [&str; 3] = ["libc_nonshared.a", "libmvec_nonshared.a", "libtcc1.a"];
-/// Programs of the tests, from `tests/qemu`.
-const TEST_PROGRAMS: [&str; 1] = ["guest-selftest"];
+/// Programs of the tests, from `tests/qemu`, and the benchmark of the drivers.
+const TEST_PROGRAMS: [&str; 2] = ["guest-selftest", "vrift-blkbench"];
 /// Folders that mounts need, or programs; the packages bring those around them.
 const FOLDERS: [&str; 13] = [
     "dev",
@@ -98,6 +98,7 @@ fn binaries() -> Result<PathBuf> {
     }
     crate::build::release()?;
     process::check(&mut process::cargo(&["build", "--release", "--locked", "-p", "vrift-guest"]))?;
+    process::check(&mut process::cargo(&["build", "--release", "--locked", "-p", "vrift-virtio-backend"]))?;
     Ok(workspace::release())
 }
 
