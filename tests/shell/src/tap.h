@@ -29,8 +29,12 @@ __attribute__((format(printf, 2, 3), unused)) static int tap_line(int good, cons
     return good;
 }
 
-/* The condition holds. */
-#define OK(condition, ...) tap_line(!!(condition), __VA_ARGS__)
+/* The condition holds. It is evaluated before the text's arguments, which may be what it fills. */
+#define OK(condition, ...)                                                                         \
+    __extension__({                                                                                \
+        int good_ = !!(condition);                                                                 \
+        tap_line(good_, __VA_ARGS__);                                                              \
+    })
 
 /* The call fails with this errno. */
 #define FAILS(wanted, call, what)                                                                  \
