@@ -25,6 +25,8 @@ phases() {
     exits 1 'a run that is not there' said history 99
     exits 0 'a process that was killed' said run -q -- sh -c ': >x; (sleep 100 & kill -9 $!); exit 0'
 
+    # A run is written down when its answer is out; who asks waits for that.
+    exits 0 'it is remembered' said history -n 1
     kill -9 "$(cat "$XDG_RUNTIME_DIR"/vrift/*/pid)"
     exits 0 'after the death of the daemon' said history
     is "$(wc -l <"$T/said")" 3 'all are there'
