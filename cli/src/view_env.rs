@@ -14,7 +14,7 @@ use vrift_protocol::{names, system_folders};
 pub fn variables(view: &View, places: &Places) -> Result<Vec<(&'static str, OsString)>> {
     let shim = install::shim_library()?;
     let preload = preload_value(&shim, std::env::var_os(names::ENV_PRELOAD).as_deref());
-    Ok(vec![
+    let mut variables = vec![
         (names::ENV_PRELOAD, preload),
         (names::ENV_VIEW, view.view.to_path_buf().into_os_string()),
         (names::ENV_RUNTIME, view.runtime.to_path_buf().into_os_string()),
@@ -24,7 +24,11 @@ pub fn variables(view: &View, places: &Places) -> Result<Vec<(&'static str, OsSt
             names::ENV_SYSTEM,
             format!("{:x}", system_folders::survey(view.view.to_path_buf().as_path())).into(),
         ),
-    ])
+    ];
+    if view.run != 0 {
+        variables.push((names::ENV_RUN, view.run.to_string().into()));
+    }
+    Ok(variables)
 }
 
 /// Refuses a VRIFT_FSYNC or VRIFT_SAMPLE that the library would not understand.

@@ -258,5 +258,9 @@ pub fn publish(folders: &Folders, spaces: &mut Namespaces) -> Result<()> {
 pub fn make_counters(dir: &Path) -> std::io::Result<()> {
     let path = dir.join(names::COUNTERS_FILE);
     let file = fs::OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
-    file.set_len(COUNTERS_LEN as u64)
+    // A longer one has a roll of processes behind the page, which processes may be writing.
+    match file.metadata()?.len() < COUNTERS_LEN as u64 {
+        true => file.set_len(COUNTERS_LEN as u64),
+        false => Ok(()),
+    }
 }

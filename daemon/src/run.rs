@@ -4,19 +4,18 @@ use crate::admin::{Refusal, Teller, find_awake, fit};
 use crate::connection::Connection;
 use crate::daemon::Daemon;
 use crate::history::Over;
+use crate::history::roll::{self, Counts};
 use crate::namespace::is_within;
 use crate::take_in;
 use nix::errno::Errno;
 use std::collections::HashSet;
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 use vrift_manifest::{ROOT, VnodeNo};
 use vrift_protocol::admin::{OwnCalls, PathBytes, Problem, RunEnd, Taken, Target, View};
 use vrift_protocol::history::RunReport;
-use vrift_protocol::{counters, names, path_calls};
+use vrift_protocol::path_calls;
 
 /// Programs that are named at the end of a run: they must fit a frame.
 const PROGRAMS_MAX: usize = 10;
@@ -37,9 +36,13 @@ pub struct Run {
     pub workspace: u32,
     /// The process that began it, `vrift` itself.
     pub runner: u32,
-    pub processes: u64,
+    /// Value of VRIFT_RUN: differs from that of other runs.
+    pub number: u32,
+    pub counts: Counts,
     pub new_bytes: u64,
     pub began: Instant,
+    /// The same moment, as [`roll::now_ns`].
+    pub began_ns: u64,
 }
 
 /// Finds or makes the workspace, takes in what changed, prepares the view.
@@ -73,15 +76,18 @@ pub fn enter(
     let folder = |vnode| crate::real_things::mirror_folder(daemon, workspace, vnode);
     let cwd = below.and_then(|vnode| folder(vnode).ok());
     let cwd = cwd.map_or_else(|| folder(ROOT), Ok).map_err(failed)?;
+    let runtime = daemon.folders.workspace_runtime(id);
     let view = View {
         workspace: workspace.name.clone(),
         id,
         view: workspace.view[..].into(),
-        runtime: daemon.folders.workspace_runtime(id).into(),
+        runtime: runtime.clone().into(),
+        run: if run { new_number() } else { 0 },
         cwd: cwd.into(),
         taken,
     };
     if run {
+        roll::make_room(&runtime);
         if workspace.runs.is_empty() {
             daemon.worktrees.forget_names(id);
         }
@@ -92,9 +98,11 @@ pub fn enter(
         let begun = Run {
             workspace: id,
             runner,
-            processes: processes(daemon, id),
+            number: view.run,
+            counts: roll::counts(&runtime),
             new_bytes: daemon.new_bytes.load(Ordering::Relaxed),
             began: Instant::now(),
+            began_ns: roll::now_ns(),
         };
         daemon.history.spans.run_begins(id, runner);
         *tell.connection.run.lock().unwrap_or_else(PoisonError::into_inner) = Some(begun);
@@ -142,8 +150,9 @@ pub fn leave(
     };
     *connection.run.lock().unwrap_or_else(PoisonError::into_inner) = None;
     let spans = daemon.history.spans.run_ends(run.workspace, run.runner, run.began);
+    let counts = roll::counts(&daemon.folders.workspace_runtime(run.workspace));
     let end = RunEnd {
-        processes: processes(daemon, run.workspace).saturating_sub(run.processes),
+        processes: counts.processes.saturating_sub(run.counts.processes),
         files_changed: notes.changed.len() as u64,
         new_bytes: daemon.new_bytes.load(Ordering::Relaxed).saturating_sub(run.new_bytes),
         synced: true,
@@ -152,7 +161,17 @@ pub fn leave(
     if let Some(report) = report {
         let changed = notes.changed.into_iter().collect();
         let (report, end) = (report.clone(), end.clone());
-        crate::history::record(daemon, Over { workspace: run.workspace, report, end, changed, spans });
+        let period = roll::Period {
+            runtime: daemon.folders.workspace_runtime(run.workspace),
+            run: run.number,
+            began_ns: run.began_ns,
+            ended_ns: roll::now_ns(),
+            taken: (run.counts.taken, counts.taken),
+        };
+        crate::history::record(
+            daemon,
+            Over { workspace: run.workspace, report, end, changed, spans, period },
+        );
     }
     Ok(end)
 }
@@ -179,12 +198,10 @@ pub fn note_own_call(daemon: &Daemon, workspace: u32, program: &[u8], what: &[u8
     Ok(VnodeNo(0))
 }
 
-/// Processes that mapped the workspace's index so far.
-fn processes(daemon: &Daemon, workspace: u32) -> u64 {
-    let path = daemon.folders.workspace_runtime(workspace).join(names::COUNTERS_FILE);
-    let mut value = [0; 8];
-    match File::open(path).and_then(|file| file.read_exact_at(&mut value, counters::PROCESSES as u64)) {
-        Ok(()) => u64::from_le_bytes(value),
-        Err(_) => 0,
-    }
+/// A number for a run that none has had lately, also under the daemon before this one: processes may outlive both.
+fn new_number() -> u32 {
+    static RUNS: AtomicU32 = AtomicU32::new(0);
+    let seconds = (roll::now_ns() / 1_000_000_000) as u32;
+    let number = seconds.wrapping_shl(8).wrapping_add(RUNS.fetch_add(1, Ordering::Relaxed) & 0xff);
+    number.max(1)
 }

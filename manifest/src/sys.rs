@@ -83,6 +83,11 @@ impl Window {
         }
     }
 
+    /// Adds to a counter; what it was before. None: out of bounds.
+    pub fn take_u64(&self, offset: usize, value: u64) -> Option<u64> {
+        self.at::<AtomicU64>(offset).map(|cell| cell.fetch_add(value, Ordering::Relaxed))
+    }
+
     /// Makes a counter at least `value`.
     pub fn raise_u64(&self, offset: usize, value: u64) {
         if let Some(cell) = self.at::<AtomicU64>(offset) {

@@ -319,6 +319,8 @@ pub struct View {
     pub view: PathBytes,
     /// Value of VRIFT_RUNTIME.
     pub runtime: PathBytes,
+    /// Value of VRIFT_RUN; 0: there is no run.
+    pub run: u32,
     /// For [`Target::Holding`]: real folder that stands for that directory in the view, the child's first cwd
     /// (the view's root for [`Target::Name`], or when the directory is not in the workspace).
     pub cwd: PathBytes,

@@ -13,3 +13,7 @@ pub const OPENS: usize = 16;
 pub const REQUESTS: usize = 24;
 /// Byte offset: microseconds that the longest wait of a request for a daemon that was gone has taken, not a sum.
 pub const LONGEST_WAIT_US: usize = 32;
+/// Byte offset: not 0 when there is a roll of processes behind the page ([`crate::roll`]).
+pub const HAS_ROLL: usize = 40;
+/// Byte offset: numbers that were taken in the roll.
+pub const ROLL_TAKEN: usize = 48;

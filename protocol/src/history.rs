@@ -31,6 +31,8 @@ pub struct RunRow {
     pub elapsed_ms: u64,
     pub exit_code: i32,
     pub processes: u64,
+    /// Of these, those of which no more is known.
+    pub unlisted: u64,
     pub files_changed: u64,
     /// Bytes that the store did not have before.
     pub new_bytes: u64,
@@ -38,16 +40,18 @@ pub struct RunRow {
     pub store_bytes: u64,
 }
 
-/// A process of a run that changed something.
+/// A process of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
     pub pid: u32,
-    /// The first 200 bytes of the command.
+    /// The first bytes of the command, at most 200.
     pub command: PathBytes,
-    /// Since the run began: its first change.
+    /// Since the run began: its first look at the view.
     pub began_us: u64,
     /// From there to its end.
     pub elapsed_us: u64,
+    /// When it ended is not known: it was there at most until the end of the run, to which `elapsed_us` goes.
+    pub open_ended: bool,
 }
 
 /// A file that a run changed, as it was when the run was over.

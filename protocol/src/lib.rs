@@ -14,6 +14,7 @@ pub mod counters;
 pub mod frame;
 pub mod names;
 pub mod path_calls;
+pub mod roll;
 pub mod slot;
 pub mod system_folders;
 pub mod vnode_op;

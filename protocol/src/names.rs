@@ -34,6 +34,8 @@ pub const ENV_NAMESPACE: &str = "VRIFT_NAMESPACE";
 pub const ENV_WORKTREE: &str = "VRIFT_WORKTREE";
 /// The fd of [`DOOR_DIR`] that a program of another user inherits, in decimal.
 pub const ENV_SOCKET_FD: &str = "VRIFT_SOCKET_FD";
+/// Number of the `vrift run` that a process belongs to, in decimal; not there in an environment of `vrift env`.
+pub const ENV_RUN: &str = "VRIFT_RUN";
 /// The preload variable of ld.so(8).
 pub const ENV_PRELOAD: &str = "LD_PRELOAD";
 /// File name of the preload library.

@@ -11,7 +11,7 @@ use crate::text::{bytes_of, value_of};
 use core::ffi::{c_char, c_int};
 use vrift_protocol::names;
 
-const VARIABLES: usize = 6;
+const VARIABLES: usize = 7;
 
 /// The variables that name the view, with this process's values.
 fn variables() -> [(&'static str, &'static [u8]); VARIABLES] {
@@ -22,6 +22,7 @@ fn variables() -> [(&'static str, &'static [u8]); VARIABLES] {
         (names::ENV_WORKSPACE, settings.workspace.as_bytes()),
         (names::ENV_HOME, settings.home.as_bytes()),
         (names::ENV_WORKTREE, settings.worktree.as_bytes()),
+        (names::ENV_RUN, settings.run.as_bytes()),
         (names::ENV_SOCKET_FD, handle::to_hand_on()),
     ]
 }

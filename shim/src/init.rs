@@ -44,6 +44,8 @@ pub struct Settings {
     pub sample: u16,
     /// The ordinary directory that stands for the workspace in this process (RFC 0005); empty: the index does.
     pub worktree: Value,
+    /// The number of the run that this process belongs to, in decimal; empty: of none.
+    pub run: Value,
     /// Folders of the system that lead outside: bits of [`vrift_protocol::system_folders`].
     pub system: u64,
 }
@@ -71,6 +73,7 @@ static KEPT: Cell = Cell(UnsafeCell::new(Kept {
         fsync_at_end: false,
         sample: names::SAMPLE_DEFAULT,
         worktree: UNSET_VALUE,
+        run: UNSET_VALUE,
         system: 0,
     },
     bytes: [0; BYTES],
@@ -162,6 +165,8 @@ fn read_environment(kept: &'static mut Kept, envp: *const *const c_char) {
                 settings.library = keep(own);
             } else if let Some(value) = value_of(entry, names::ENV_WORKTREE) {
                 settings.worktree = keep(value);
+            } else if let Some(value) = value_of(entry, names::ENV_RUN) {
+                settings.run = keep(value);
             } else if let Some(value) = value_of(entry, names::ENV_SYSTEM) {
                 settings.system = system_folders::parse(value);
             } else if value_of(entry, names::ENV_PASSIVE).is_some() {

@@ -34,6 +34,7 @@ mod raw;
 mod real;
 mod request;
 mod resolve;
+mod roll;
 mod run_path;
 mod sample;
 mod seen;

@@ -42,11 +42,47 @@ pub unsafe fn know_arguments(argv: *const *const c_char, envp: *const *const c_c
     }
 }
 
+/// The program's arguments as it was started with them, a blank between two, as far as there is room; how many bytes.
+pub fn arguments_into(to: &mut [u8]) -> usize {
+    let [start, end] = ARGUMENTS.each_ref().map(|bound| bound.load(Ordering::Relaxed));
+    let mut len = 0;
+    let mut at = start as *const *const c_char;
+    // SAFETY: from `start` on lie an array that ends with a null pointer and, up to the last string, all the arguments;
+    // whatever the program has put there since, all of it can be read.
+    unsafe {
+        while start != 0 && (at as usize) < end && !(*at).is_null() {
+            let mut letter = (*at).cast::<u8>();
+            if len > 0 && len < to.len() {
+                to[len] = b' ';
+                len += 1;
+            }
+            while (start..end).contains(&(letter as usize)) && *letter != 0 && len < to.len() {
+                to[len] = *letter;
+                len += 1;
+                letter = letter.add(1);
+            }
+            if len == to.len() {
+                break;
+            }
+            at = at.add(1);
+        }
+    }
+    len
+}
+
+/// Whether this is the first thread, as far as its stack tells.
+pub fn on_first_stack() -> bool {
+    let [start, end] = ARGUMENTS.each_ref().map(|bound| bound.load(Ordering::Relaxed));
+    let here = core::ptr::from_ref(&start) as usize;
+    here < end && start.saturating_sub(here) < NEAR
+}
+
+/// Far less than what lies between the first thread's stack and the next mapping below it.
+const NEAR: usize = 1 << 20;
+
 /// Whether an address is between this very frame and the end of the first thread's stack, all of which is there.
 #[inline(always)]
 fn is_on_stack(at: usize) -> bool {
-    /// Far less than what lies between that stack and the next mapping below it.
-    const NEAR: usize = 1 << 20;
     let [start, end] = ARGUMENTS.each_ref().map(|bound| bound.load(Ordering::Relaxed));
     let here = core::ptr::from_ref(&start) as usize;
     at < end && (at >= start || at >= here && start.saturating_sub(here) < NEAR)

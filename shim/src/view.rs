@@ -3,7 +3,7 @@
 use crate::memory;
 use crate::raw::{self, Errno};
 use crate::text::{PATH_MAX, PathText, Text, hex};
-use crate::{handle, init};
+use crate::{handle, init, roll};
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
@@ -23,6 +23,7 @@ struct Fixed {
     /// Device of the state folder; 0: not asked yet.
     home_device: AtomicU64,
     counters: Window,
+    line: roll::Line,
     home: PathText,
 }
 
@@ -186,13 +187,17 @@ fn set_fixed(reader: &Reader, fixed: &FixedCell) -> Result<(), Errno> {
     hex(&reader.workspace().to_be_bytes(), &mut digits);
     workspace.push(&digits);
     let protection = libc::PROT_READ | libc::PROT_WRITE;
-    let len = counters::COUNTERS_LEN;
+    let len = vrift_protocol::roll::FILE_LEN;
+    // Behind the page the file may end: nothing is read or written there before the page says that it does not.
     let (base, len) = map_path(names::COUNTERS_FILE, libc::O_RDWR, protection, Some(len))?;
     // SAFETY: a shared writable mapping of this length, which is never unmapped.
     let counters = unsafe { Window::new(base, len) };
     counters.add_u64(counters::PROCESSES, 1);
+    let line = roll::Line::begin(&counters);
     // SAFETY: nothing is published yet and LOCK is held.
-    unsafe { (*fixed.0.get()).write(Fixed { home, workspace, home_device: AtomicU64::new(0), counters }) };
+    unsafe {
+        (*fixed.0.get()).write(Fixed { home, workspace, home_device: AtomicU64::new(0), counters, line })
+    };
     Ok(())
 }
 
@@ -200,6 +205,14 @@ fn fixed() -> Result<&'static Fixed, Errno> {
     index()?;
     // SAFETY: written before the first index was published.
     Ok(unsafe { (*memory::get()?.generations.fixed.0.get()).assume_init_ref() })
+}
+
+/// This process's line in the roll, if it has looked at the index; maps nothing.
+pub fn line() -> Option<(&'static Window, &'static roll::Line)> {
+    let memory = memory::existing().filter(|_| is_mapped())?;
+    // SAFETY: written before the first index was published.
+    let fixed = unsafe { (*memory.generations.fixed.0.get()).assume_init_ref() };
+    Some((&fixed.counters, &fixed.line))
 }
 
 /// Adds one to a counter of `vrift_protocol::counters`.

@@ -70,6 +70,37 @@ phases() {
     exits 0 'is remembered' said history
     check 'as ever' has 'true new$'
 
+    # Processes that change nothing: some become others, one runs no destructors, one is ended by a signal.
+    exits 0 'a run that only reads' said run -q -- sh -c 'cat file; ls; sh -c "cat other; exec cat file other"; sh -c "kill -9 \$\$"; :'
+    exits 0 'it' said history -n 1 --json
+    number=$(field number)
+    exits 0 'is remembered' said history "$number"
+    is "$(grep -c '^  *+[0-9.]* s ' "$T/said")" "$(sed -n 's/^\([0-9]*\) processes, 0 files changed.*/\1/p' "$T/said")" 'with all its processes'
+    is "$(sed -n 's/^  *+[0-9.]* s  *\([?0-9]\)[^ ]*\( s\)*  *[0-9]*  \([a-z]*\).*/\3 \1/p' "$T/said" | sed 's/[0-9]/0/' | sort | tr '\n' ' ')" \
+        'cat 0 cat 0 cat 0 ls 0 sh 0 sh 0 sh ? ' 'one line for each program, with an end for each but the one that was killed'
+    exits 0 'its report' said report -o "$T/page.html"
+    is "$(grep -o '<rect[^>]*><title>[a-z]* ' "$T/page.html" | grep -c 'cat \|ls \|sh ')" 7 'has them all'
+    is "$(grep -o '<rect class="open"' "$T/page.html" | wc -l)" 1 'one with an open end'
+    # What a process writes there instead of its line: a count, then anything.
+    exits 0 'a run with more processes than the roll has room for' said run -q -- sh -c 'cat file
+        printf "\210\023\0\0\0\0\0\0" | dd of="$VRIFT_RUNTIME/counters" bs=1 seek=48 conv=notrunc 2>/dev/null; ls'
+    exits 0 'is remembered' said history -n 1 --json
+    check "and says how many are missing: $(field unlisted)" [ "$(field unlisted)" -gt 800 -a "$(field unlisted)" -lt 910 ]
+    number=$(field number)
+    exits 0 'one run' said history "$number"
+    check 'says it too' has '^  and [89][0-9]* more$'
+    check 'has those that are there still' has ' ls$'
+    exits 0 'a run that writes anything into the roll' said run -q -- sh -c 'cat file
+        dd if=/dev/urandom of="$VRIFT_RUNTIME/counters" bs=4096 seek=1 count=128 conv=notrunc 2>/dev/null
+        dd if=/dev/urandom of="$VRIFT_RUNTIME/counters" bs=1 seek=48 count=8 conv=notrunc 2>/dev/null; ls'
+    exits 0 'is remembered' said history -n 1
+    check 'with its command' has ' sh -c '
+    exits 0 'and a run after it' said run -q -- cat file
+    exits 0 'has its history' said history -n 1 --json
+    number=$(field number)
+    exits 0 'with the process' said history "$number"
+    check 'that it had' has ' cat file$'
+
     # One that cannot be written holds up nobody.
     "$VRIFT" daemon stop
     rm "$VRIFT_HOME"/history.db* && mkdir "$VRIFT_HOME/history.db"

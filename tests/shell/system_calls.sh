@@ -37,6 +37,15 @@ phases() {
     is "$sampled" "$with" 'no more in the sample, as the program has no system calls of its own'
     check "three more where it has: $not_looked_at without, $looked_at with" [ $((looked_at - not_looked_at)) -le 9 ]
 
+    # In a run a process enters itself in the roll of its processes.
+    for command in 'cat dir/file' 'ls -l' 'sh -c :'; do
+        without=$(cd "$TREE" && calls "$T/without" -E "LD_PRELOAD=$preload" -E VRIFT_SAMPLE=0 $command)
+        taken=$(counter 6)
+        with=$(cd "$TREE" && calls "$T/with" -E "LD_PRELOAD=$preload" -E VRIFT_SAMPLE=0 -E VRIFT_RUN=1 $command)
+        is "$(counter 6)" $((taken + 1)) "$command: entered itself"
+        is "$with" "$without" 'without a system call'
+    done
+
     for command in 'cat /etc/hostname' 'head -n 1 /etc/passwd' 'wc /etc/passwd' 'sort /etc/passwd' 'test -f /usr/bin/env' \
         'readlink /etc/mtab' 'date -r /etc/passwd'; do
         outside "$command" 6

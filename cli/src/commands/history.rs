@@ -147,10 +147,13 @@ fn print_detail(out: &mut Output, detail: &RunDetail) -> Result<()> {
         out.line(&format!(
             "  {:>9}  {:>9}  {:>7}  {}",
             format!("+{}", seconds(span.began_us / 1000)),
-            seconds(span.elapsed_us / 1000),
+            if span.open_ended { "?".into() } else { seconds(span.elapsed_us / 1000) },
             span.pid,
             path_text(&span.command)
         ))?;
+    }
+    if run.unlisted > 0 {
+        out.line(&format!("  and {} more", run.unlisted))?;
     }
     for file in &detail.touched {
         out.line(&format!("  {} ({})", path_text(&file.path), size(file.bytes)))?;

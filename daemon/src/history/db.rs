@@ -8,7 +8,7 @@ use vrift_protocol::admin::PathBytes;
 use vrift_protocol::history::{ProjectStats, RunDetail, RunRow, Span, Touched};
 
 /// `PRAGMA user_version` of this layout.
-const LAYOUT: i64 = 1;
+const LAYOUT: i64 = 2;
 /// Runs that are remembered.
 const RUNS_MAX: i64 = 10_000;
 /// Runs whose processes and files are remembered.
@@ -18,16 +18,22 @@ const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS runs (
     number INTEGER PRIMARY KEY AUTOINCREMENT, workspace TEXT NOT NULL, command BLOB NOT NULL, cwd BLOB NOT NULL,
     began_ns INTEGER NOT NULL, elapsed_ms INTEGER NOT NULL, exit_code INTEGER NOT NULL, processes INTEGER NOT NULL,
-    files_changed INTEGER NOT NULL, new_bytes INTEGER NOT NULL, store_bytes INTEGER NOT NULL);
+    files_changed INTEGER NOT NULL, new_bytes INTEGER NOT NULL, store_bytes INTEGER NOT NULL,
+    unlisted INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS spans (
     run INTEGER NOT NULL, pid INTEGER NOT NULL, command BLOB NOT NULL, began_us INTEGER NOT NULL,
-    elapsed_us INTEGER NOT NULL);
+    elapsed_us INTEGER NOT NULL, open_ended INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS touched (run INTEGER NOT NULL, path BLOB NOT NULL, bytes INTEGER NOT NULL);
 CREATE INDEX IF NOT EXISTS spans_run ON spans (run);
 CREATE INDEX IF NOT EXISTS touched_run ON touched (run);
 ";
+/// What layout 1 did not have.
+const SINCE_LAYOUT_1: &str = "
+ALTER TABLE runs ADD COLUMN unlisted INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE spans ADD COLUMN open_ended INTEGER NOT NULL DEFAULT 0;
+";
 const RUN_COLUMNS: &str = "number, workspace, command, cwd, began_ns, elapsed_ms, exit_code, processes, \
-    files_changed, new_bytes, store_bytes";
+    files_changed, new_bytes, store_bytes, unlisted";
 
 /// Device and inode.
 type Identity = (u64, u64);
@@ -125,8 +131,8 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
             Some(found),
         ));
     }
-    db.execute_batch(TABLES)?;
-    db.pragma_update(None, "user_version", LAYOUT)?;
+    let older = if layout == 1 { SINCE_LAYOUT_1 } else { "" };
+    db.execute_batch(&format!("BEGIN; {TABLES} {older} PRAGMA user_version = {LAYOUT}; COMMIT;"))?;
     Ok(db)
 }
 
@@ -160,7 +166,7 @@ fn insert_run(db: &Connection, row: &RunRow, number: Option<i64>) -> rusqlite::R
     // An argument has no NUL in it.
     let command: Vec<&[u8]> = row.command.iter().map(|part| &part.0[..]).collect();
     db.execute(
-        &format!("INSERT INTO runs ({RUN_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
+        &format!("INSERT INTO runs ({RUN_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
         params![
             number,
             row.workspace,
@@ -173,6 +179,7 @@ fn insert_run(db: &Connection, row: &RunRow, number: Option<i64>) -> rusqlite::R
             row.files_changed.cast_signed(),
             row.new_bytes.cast_signed(),
             row.store_bytes.cast_signed(),
+            row.unlisted.cast_signed(),
         ],
     )?;
     Ok(db.last_insert_rowid())
@@ -188,10 +195,10 @@ pub fn insert(
     let all = db.transaction()?;
     let number = insert_run(&all, row, None)?;
     {
-        let mut insert = all.prepare_cached("INSERT INTO spans VALUES (?, ?, ?, ?, ?)")?;
+        let mut insert = all.prepare_cached("INSERT INTO spans VALUES (?, ?, ?, ?, ?, ?)")?;
         for span in spans {
             let (began, elapsed) = (span.began_us.cast_signed(), span.elapsed_us.cast_signed());
-            insert.execute(params![number, span.pid, span.command.0, began, elapsed])?;
+            insert.execute(params![number, span.pid, span.command.0, began, elapsed, span.open_ended])?;
         }
         let mut insert = all.prepare_cached("INSERT INTO touched VALUES (?, ?, ?)")?;
         for file in touched {
@@ -220,6 +227,7 @@ fn run_of(row: &Row<'_>) -> rusqlite::Result<RunRow> {
         files_changed: number(8)?,
         new_bytes: number(9)?,
         store_bytes: number(10)?,
+        unlisted: number(11)?,
     })
 }
 
@@ -252,7 +260,7 @@ pub fn detail(
         .optional()?;
     let Some(run) = run else { return Ok(None) };
     let mut select = db.prepare(
-        "SELECT pid, command, began_us, elapsed_us FROM spans WHERE run = ? ORDER BY began_us, pid",
+        "SELECT pid, command, began_us, elapsed_us, open_ended FROM spans WHERE run = ? ORDER BY began_us, pid",
     )?;
     let spans = select.query_map([run.number], |row| {
         Ok(Span {
@@ -260,6 +268,7 @@ pub fn detail(
             command: PathBytes(row.get(1)?),
             began_us: row.get::<_, i64>(2)?.cast_unsigned(),
             elapsed_us: row.get::<_, i64>(3)?.cast_unsigned(),
+            open_ended: row.get(4)?,
         })
     })?;
     let spans = spans.collect::<Result<_, _>>()?;
@@ -303,7 +312,7 @@ mod tests {
     fn runs_are_given_back_as_they_were_and_the_oldest_go() {
         let mut db = Connection::open_in_memory().unwrap();
         db.execute_batch(TABLES).unwrap();
-        let span = Span { pid: 7, command: PathBytes(b"cc".to_vec()), began_us: 1, elapsed_us: 2 };
+        let span = Span { pid: 7, command: b"cc"[..].into(), began_us: 1, elapsed_us: 2, open_ended: true };
         let file = Touched { path: PathBytes(b"a\xff".to_vec()), bytes: u64::from(u32::MAX) + 1 };
         let (spans, files) = (std::slice::from_ref(&span), std::slice::from_ref(&file));
         insert(&mut db, &row("one", 0), spans, files).unwrap();

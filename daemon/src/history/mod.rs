@@ -2,6 +2,7 @@
 //! line has its answer.
 
 mod db;
+pub mod roll;
 mod spans;
 
 use crate::admin::{Refusal, Teller};
@@ -18,6 +19,8 @@ use vrift_protocol::history::{ProjectStats, RunReport, RunRow, Span, Stats, Touc
 
 /// Name in the state folder.
 pub const HISTORY_FILE: &str = "history.db";
+/// Processes that are remembered of one run, the longest.
+const SPANS_MAX: usize = 2000;
 /// Files that are remembered of one run.
 const TOUCHED_MAX: usize = 500;
 /// Projects that `vrift stats` names.
@@ -38,7 +41,9 @@ pub struct Over {
     pub end: RunEnd,
     /// Vnodes.
     pub changed: Vec<u64>,
+    /// Processes that had a connection.
     pub spans: Vec<Span>,
+    pub period: roll::Period,
 }
 
 impl History {
@@ -94,6 +99,13 @@ pub fn record(daemon: &Arc<Daemon>, over: Over) {
     let this = Arc::clone(daemon);
     daemon.history.later(move |db| {
         let touched = touched(&this, over.workspace, &over.changed);
+        let mut spans = roll::joined(over.period.spans(), over.spans);
+        let unlisted = match over.period.written_over() {
+            Some(lines) => lines + spans.len().saturating_sub(SPANS_MAX) as u64,
+            None => over.end.processes.saturating_sub(spans.len() as u64),
+        };
+        spans.sort_by_key(|span| std::cmp::Reverse(span.elapsed_us));
+        spans.truncate(SPANS_MAX);
         let row = RunRow {
             number: 0,
             workspace: this.spaces().name_of(over.workspace).unwrap_or_default(),
@@ -103,11 +115,12 @@ pub fn record(daemon: &Arc<Daemon>, over: Over) {
             elapsed_ms: over.report.elapsed_ms,
             exit_code: over.report.exit_code,
             processes: over.end.processes,
+            unlisted,
             files_changed: over.end.files_changed,
             new_bytes: over.end.new_bytes,
             store_bytes: this.store.stats().used_bytes,
         };
-        if let Err(error) = db.with(|db| db::insert(db, &row, &over.spans, &touched)) {
+        if let Err(error) = db.with(|db| db::insert(db, &row, &spans, &touched)) {
             tracing::warn!("{HISTORY_FILE}: a run is not remembered: {error}");
         }
     });

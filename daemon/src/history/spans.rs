@@ -80,6 +80,7 @@ impl Spans {
                 command: known.command[..].into(),
                 began_us: us(began, known.began),
                 elapsed_us: us(known.began, known.ended.unwrap_or(now)),
+                open_ended: false,
             };
             let is_of = |known: &&Known| known.began >= began && known.runner.is_none_or(|it| it == runner);
             let spans = of.known.iter().filter(is_of).map(span).collect();

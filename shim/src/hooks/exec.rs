@@ -10,6 +10,7 @@ use crate::init;
 use crate::libraries::carrying_libraries;
 use crate::raw::Errno;
 use crate::real::real;
+use crate::roll;
 use crate::text::{PathText, bytes_of};
 use core::ffi::{CStr, c_char, c_int};
 use libc::AT_EMPTY_PATH;
@@ -55,6 +56,7 @@ unsafe fn run(path: *const c_char, argv: Strings, envp: Strings, arena: &Arena) 
         Ok((Prepared::At(argv), envp)) => (image.path.as_ptr(), argv, envp),
         Err(errno) => return errno,
     };
+    roll::end();
     real!(execve(path: *const c_char, argv: Strings, envp: Strings) -> c_int);
     errno::get()
 }
@@ -191,10 +193,12 @@ hook! {
         // SAFETY: C's arguments.
         match unsafe { prepare_all(Target { dirfd, path, flags }, argv, envp, &mut image, &arena) } {
             Ok((Prepared::AsGiven, envp)) => {
+                roll::end();
                 real!(execveat(dirfd: c_int, path: *const c_char, argv: Strings, envp: Strings, flags: c_int) -> c_int)
             }
             Ok((Prepared::At(argv), envp)) => {
                 let path = image.path.as_ptr();
+                roll::end();
                 real!(execve(path: *const c_char, argv: Strings, envp: Strings) -> c_int)
             }
             Err(errno) => errno::fail(errno),
@@ -214,10 +218,12 @@ hook! {
         // SAFETY: C's arguments.
         match unsafe { prepare_all(target, argv, envp, &mut image, &arena) } {
             Ok((Prepared::AsGiven, envp)) => {
+                roll::end();
                 real!(fexecve(fd: c_int, argv: Strings, envp: Strings) -> c_int)
             }
             Ok((Prepared::At(argv), envp)) => {
                 let path = image.path.as_ptr();
+                roll::end();
                 real!(execve(path: *const c_char, argv: Strings, envp: Strings) -> c_int)
             }
             Err(errno) => errno::fail(errno),

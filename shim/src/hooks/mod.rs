@@ -9,6 +9,7 @@ pub mod dirs;
 pub mod dl;
 pub mod env;
 pub mod exec;
+pub mod exit;
 pub mod fd;
 pub mod fts;
 pub mod glob;

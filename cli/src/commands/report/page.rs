@@ -22,7 +22,7 @@ code,td.cmd,.path{font-family:ui-monospace,monospace;font-size:.85rem;overflow-w
 .facts div{border:1px solid var(--line);border-radius:.4rem;padding:.5rem .7rem}
 .facts b{display:block;font-size:1.2rem}.facts span{color:var(--dim);font-size:.85rem}
 svg{display:block;width:100%;border:1px solid var(--line);border-radius:.4rem}
-.spans rect{fill:var(--bar)}.sizes rect{fill:var(--soft)}
+.spans rect{fill:var(--bar)}.spans .open{fill:var(--soft)}details{margin:.5rem 0}summary{cursor:pointer;color:var(--dim)}.sizes rect{fill:var(--soft)}
 polyline{fill:none;stroke:var(--bar);stroke-width:2;vector-effect:non-scaling-stroke}
 .axis{display:flex;justify-content:space-between}
 .share{display:grid;grid-template-columns:7.5rem 1fr 6rem;gap:.5rem;align-items:center;margin:.3rem 0}
@@ -116,13 +116,19 @@ fn detail(html: &mut String, shown: &RunDetail) {
     html.push_str("<h2>Time line of processes</h2>");
     if shown.spans.is_empty() {
         html.push_str(
-            "<p class=\"none\">No process of this run changed anything, or it is too long ago.</p>",
+            "<p class=\"none\">No process of this run looked at the workspace, or it is too long ago.</p>",
         );
     } else {
         html.push_str(&charts::time_line(&shown.spans));
         html.push_str(
-            "<p class=\"note\">Processes that changed something, from their first change to their end.</p>",
+            "<p class=\"note\">Each process from its first look at the workspace to its end; pale: when it ended is not known.</p>",
         );
+        if run.unlisted > 0 {
+            let more = count(run.unlisted, "process is", "processes are");
+            let _ =
+                write!(html, "<p class=\"note\">{more} not shown: there was no room to remember more.</p>");
+        }
+        html.push_str(&charts::processes(&shown.spans));
     }
     html.push_str("<h2>What changed</h2>");
     if shown.touched.is_empty() {
@@ -209,7 +215,7 @@ mod tests {
         };
         let shown = RunDetail {
             run: row.clone(),
-            spans: vec![Span { command: evil.clone(), ..Span::default() }],
+            spans: vec![Span { command: evil.clone(), open_ended: true, ..Span::default() }],
             touched: vec![Touched { path: evil, bytes: 5 }],
         };
         let html = render(&[row], Some(&shown), &Stats::default());

@@ -1,0 +1,100 @@
+//! This process's line in the roll of its run (RFC 0012): what it was started as, and from when until when it ran. It is
+//! written into memory that is mapped anyway, with what the C library knows without asking the kernel: no system call.
+//!
+//! The line says when the program first looked at the view, and when it last ended or became another one. A copy of the
+//! process by fork(2) has the same line: its end comes before that of its origin, which says it again.
+
+use crate::init;
+use crate::raw;
+use crate::real::real;
+use crate::user_memory;
+use crate::view;
+use core::ffi::c_int;
+use vrift_manifest::sys::Window;
+use vrift_protocol::{counters, roll};
+
+/// Which record is this process's.
+pub struct Line {
+    /// As in [`roll::NUMBER`]; 0: it has none.
+    number: u64,
+}
+
+impl Line {
+    /// Takes a line for this process and fills it, in a run whose workspace has a roll.
+    pub fn begin(shared: &Window) -> Line {
+        const NONE: Line = Line { number: 0 };
+        let run = core::str::from_utf8(init::settings().run.as_bytes()).ok().and_then(|run| run.parse().ok());
+        let Some(run) = run.filter(|run| *run != 0u32) else { return NONE };
+        if shared.u64(counters::HAS_ROLL) == 0 {
+            return NONE;
+        }
+        let Some(before) = shared.take_u64(counters::ROLL_TAKEN, 1) else { return NONE };
+        let (at, number) = (roll::record_at(before), before.wrapping_add(1));
+        let mut command = [0; roll::COMMAND_LEN];
+        user_memory::arguments_into(&mut command);
+        shared.set_u64_release(at + roll::NUMBER, 0);
+        shared.set_u64(at + roll::BEGAN_NS, now_ns());
+        shared.set_u64(at + roll::ENDED_NS, 0);
+        shared.set_u32(at + roll::PID, process_id());
+        shared.set_u32(at + roll::RUN, run);
+        shared.copy_in(at + roll::COMMAND, &command);
+        shared.set_u64_release(at + roll::NUMBER, number);
+        Line { number }
+    }
+}
+
+/// This process ends, or is about to become another program.
+pub fn end() {
+    let Some((shared, line)) = view::line() else { return };
+    let at = roll::record_at(line.number.wrapping_sub(1));
+    // With so many processes after this one, the record is another's.
+    if line.number != 0 && shared.u64(at + roll::NUMBER) == line.number {
+        shared.set_u64(at + roll::ENDED_NS, now_ns());
+    }
+}
+
+#[used]
+#[unsafe(link_section = ".fini_array")]
+static DESTRUCTOR: extern "C" fn() = destructor;
+
+extern "C" fn destructor() {
+    end();
+}
+
+/// CLOCK_MONOTONIC, from the kernel's data page in this process (vdso(7)).
+fn now_ns() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let (clock, to) = (libc::CLOCK_MONOTONIC, &raw mut time);
+    real!(clock_gettime(clock: libc::clockid_t, to: *mut libc::timespec) -> c_int);
+    time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
+}
+
+/// pthread_mutex_t of glibc for x86-64 as its static initializers fix it (struct_mutex.h).
+#[repr(C, align(8))]
+struct Mutex {
+    lock: c_int,
+    count: u32,
+    /// Thread id of who has it.
+    owner: c_int,
+    users: u32,
+    kind: c_int,
+    rest: [u32; 5],
+}
+
+const _: () = assert!(size_of::<Mutex>() == size_of::<libc::pthread_mutex_t>());
+
+/// The C library knows the thread's id, which the first thread's is the process's, and writes it into each mutex that it
+/// takes: that is quicker than getpid(2), and no system call.
+fn process_id() -> u32 {
+    let mut mutex =
+        Mutex { lock: 0, count: 0, owner: 0, users: 0, kind: libc::PTHREAD_MUTEX_ERRORCHECK, rest: [0; 5] };
+    let taken = &raw mut mutex;
+    if user_memory::on_first_stack() {
+        real!(pthread_mutex_lock(taken: *mut Mutex) -> c_int);
+    }
+    // SAFETY: a local that nobody else knows of.
+    match unsafe { taken.read_volatile() }.owner {
+        0 => raw::getpid().cast_unsigned(),
+        owner => owner.cast_unsigned(),
+    }
+}
