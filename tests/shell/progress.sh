@@ -3,6 +3,7 @@
 # Promise: what takes longer than a moment says how far it is, in one line that changes on a terminal (also of 20 columns), in
 # plain lines elsewhere, and not with --quiet, with a daemon and without; Ctrl-C and the daemon's death leave whole files, and the same command goes on.
 . "${0%/*}/lib.sh"
+. "${0%/*}/terminal.sh"
 
 tree() { mkdir few && for number in 1 2 3 4 5 6; do head -c 500000 /dev/urandom >few/$number; done; }
 checks() {
@@ -19,36 +20,6 @@ until_true() {
     until "$@" 2>/dev/null || [ $((tries += 1)) -gt 1000 ]; do sleep 0.01; done
 }
 
-# Runs vrift in a terminal of $1 columns; the bytes that it drew go to $T/drawn.
-in_terminal() {
-    python3 - "$@" <<'PY'
-import fcntl, os, pty, struct, sys, termios
-pid, fd = pty.fork()
-if pid == 0:
-    fcntl.ioctl(2, termios.TIOCSWINSZ, struct.pack('HHHH', 24, int(sys.argv[1]), 0, 0))
-    os.environ['TERM'] = 'xterm'
-    os.chdir(os.environ['VIEW'])
-    os.execv(sys.argv[2], sys.argv[2:])
-drawn = b''
-while True:
-    try:
-        some = os.read(fd, 4096)
-    except OSError:
-        break
-    if not some:
-        break
-    drawn += some
-open(os.environ['T'] + '/drawn', 'wb').write(drawn)
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-PY
-}
-# The longest line that was drawn, without what moves the cursor.
-widest() {
-    python3 -c 'import re, sys
-text = re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b"", open(sys.argv[1], "rb").read()).decode()
-lines = [line for line in re.split("[\r\n]", text) if "checking" in line]
-print(max(map(len, lines), default=0), len(lines) > 1)' "$T/drawn"
-}
 # A vrift whose daemon takes two seconds to check a store that nobody serves; everything else is the daemon's.
 slow_to_check() {
     bin=$T/slow real=$(dirname "$VRIFT")/vriftd
@@ -84,7 +55,7 @@ phases() {
     exits 0 'in a terminal' in_terminal 80 "$VRIFT" scrub --restart --rate 1
     check 'it draws' grep -aq 'checking: ' "$T/drawn"
     exits 0 'in one of 20 columns' in_terminal 20 "$VRIFT" scrub --restart --rate 1
-    is "$(widest)" '20 True' 'no line is wider'
+    is "$(widest checking)" '20 True' 'no line is wider'
 
     (cd "$VIEW" && exec "$VRIFT" scrub --restart --rate 1) >"$T/out" 2>"$T/err" &
     scrub=$!
@@ -104,7 +75,7 @@ phases() {
     (cd "$VIEW" && "$bin/vrift" --quiet fsck) >"$T/out" 2>"$T/err"
     is "$?$(cat "$T/err")" 0 'a quiet one says nothing'
     exits 0 'in a terminal of 20 columns' in_terminal 20 "$bin/vrift" fsck
-    is "$(widest)" '20 True' 'no line is wider'
+    is "$(widest checking)" '20 True' 'no line is wider'
     (cd "$VIEW" && exec "$bin/vrift" fsck) >"$T/out" 2>"$T/err" &
     fsck=$!
     until_true grep -q checking "$T/err"

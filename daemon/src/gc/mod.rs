@@ -9,6 +9,7 @@ use crate::admin::{Refusal, Teller};
 use crate::daemon::Daemon;
 use crate::kill_points;
 use statefs_journal::{BlobHash, Collection};
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -83,14 +84,26 @@ impl Collector {
         self.lock().wanted = true;
     }
 
-    /// Waits until no hold is older than this call; false when the time is over.
-    fn wait_for_older(&self, timeout: Duration) -> bool {
+    /// Waits until no hold is older than this call; false when the time is over, or `goes_on` says so now and then.
+    fn wait_for_older(&self, timeout: Duration, goes_on: &dyn Fn() -> bool) -> bool {
+        let until = Instant::now() + timeout;
         let mut holds = self.lock();
         holds.generation += 1;
         let generation = holds.generation;
         let older = |holds: &mut Holds| holds.open.range(..generation).next().is_some();
-        let waited = self.released.wait_timeout_while(holds, timeout, older);
-        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let waited = self.released.wait_timeout_while(holds, left.min(PROGRESS_PAUSE), older);
+            let (all, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+            if !waited.timed_out() {
+                return true;
+            }
+            drop(all);
+            if left.is_zero() || !goes_on() {
+                return false;
+            }
+            holds = self.lock();
+        }
     }
 }
 
@@ -150,15 +163,25 @@ fn run(daemon: &Daemon, manner: &Manner<'_>) -> Result<Collected, Refusal> {
     let busy = |why: &str| {
         Refusal::negative(format!("cannot collect now: {why}"), "try again when it is over".into())
     };
+    let told: Cell<Option<Instant>> = Cell::new(None);
+    let goes_on = |stage: &str, files: usize| {
+        if told.get().is_some_and(|at| at.elapsed() < PROGRESS_PAUSE) {
+            return true;
+        }
+        told.set(Some(Instant::now()));
+        (manner.progress)(stage, files as u64, 0) && !daemon.is_stopping()
+    };
     let collection = loop {
         match daemon.store.collect() {
             Some(collection) => break collection,
             // Perhaps one that began by itself a moment ago.
-            None if started.elapsed() < manner.hold_timeout => std::thread::sleep(GENTLE_PAUSE),
+            None if started.elapsed() < manner.hold_timeout && goes_on("waiting", 0) => {
+                std::thread::sleep(GENTLE_PAUSE);
+            }
             None => return Err(busy("a collection is under way")),
         }
     };
-    if !daemon.gc.wait_for_older(manner.hold_timeout) {
+    if !daemon.gc.wait_for_older(manner.hold_timeout, &|| goes_on("waiting", 0)) {
         return Err(busy("a directory is being taken in"));
     }
     let failed = |error: &dyn std::fmt::Display| Refusal::store(format!("cannot collect: {error}"), daemon);
@@ -167,15 +190,11 @@ fn run(daemon: &Daemon, manner: &Manner<'_>) -> Result<Collected, Refusal> {
     (manner.progress)("marking", 0, 0);
     // What is queued for the store is its only copy: nothing can be said about it before it is there.
     daemon.flush().map_err(|error| failed(&error))?;
-    let told = std::cell::Cell::new(Instant::now());
-    let goes_on = |marked: usize| {
-        if told.get().elapsed() < PROGRESS_PAUSE {
-            return true;
-        }
-        told.set(Instant::now());
-        (manner.progress)("marking", marked as u64, 0) && !daemon.is_stopping()
+    let marks = |marked| {
+        kill_points::pass(|| "gc marking".into());
+        goes_on("marking", marked)
     };
-    let live = roots::collect(daemon, &goes_on).map_err(|error| match error.kind() {
+    let live = roots::collect(daemon, &marks).map_err(|error| match error.kind() {
         std::io::ErrorKind::Interrupted => busy("interrupted, nothing is removed"),
         _ => failed(&error),
     })?;
@@ -311,10 +330,10 @@ mod tests {
     fn a_collection_waits_for_older_holds_and_for_no_newer_ones() {
         let collector = Collector::default();
         let older = collector.hold();
-        assert!(!collector.wait_for_older(Duration::ZERO), "an older one is there");
+        assert!(!collector.wait_for_older(Duration::ZERO, &|| true), "an older one is there");
         std::thread::scope(|scope| {
             let generation = collector.lock().generation;
-            let waits = scope.spawn(|| collector.wait_for_older(Duration::from_secs(60)));
+            let waits = scope.spawn(|| collector.wait_for_older(Duration::from_secs(60), &|| true));
             while collector.lock().generation == generation {
                 std::thread::yield_now();
             }
@@ -323,6 +342,8 @@ mod tests {
             assert!(waits.join().unwrap());
             drop(newer);
         });
-        assert!(collector.wait_for_older(Duration::ZERO), "there are none");
+        assert!(collector.wait_for_older(Duration::ZERO, &|| true), "there are none");
+        let _older = collector.hold();
+        assert!(!collector.wait_for_older(Duration::from_secs(60), &|| false), "nobody waits for it any more");
     }
 }
