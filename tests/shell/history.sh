@@ -70,6 +70,34 @@ phases() {
     exits 0 'is remembered' said history
     check 'as ever' has 'true new$'
 
+    # Cut off, to a part of it and to nothing; of a later layout.
+    for len in 40960 5000 0; do
+        "$VRIFT" daemon stop
+        truncate -s $len "$VRIFT_HOME/history.db"
+        exits 0 "the history of a file that was cut to $len bytes" said history
+        check "has what can be read: $(wc -l <"$T/said")" [ "$(wc -l <"$T/said")" -lt 11 ]
+        check 'and says so' grep -q 'history.db was damaged: it was begun anew with [0-9]* of its runs; the old one is ' "$T/err"
+        exits 0 'a run' said run -q -- true "after $len"
+        exits 0 'is remembered' said history -n 1
+        check 'as ever' has "true 'after $len'\$"
+        is "$(cat "$T/err")" '' 'and nothing more is said'
+    done
+    "$VRIFT" daemon stop
+    printf '\0\0\0\11' | dd of="$VRIFT_HOME/history.db" bs=1 seek=60 conv=notrunc 2>/dev/null
+    exits 0 'the history of a later layout' said history
+    check 'begins anew with its runs' has "true 'after 0'\$"
+    check 'and says so' grep -q "history.db is a later version's: it was begun anew with 1 of its runs; the old one is .*/history.db.later" "$T/err"
+    if [ "$(id -u)" = 0 ]; then ok 'a file that may not be read # SKIP root may read each: tests/shell/run -u'; else
+        "$VRIFT" daemon stop
+        chmod 0 "$VRIFT_HOME/history.db"
+        exits 0 'a run with a file that may not be read' said run -q -- true
+        exits 3 'is not held up, which is said' said history
+        check 'with what can be done' grep -q 'history.db cannot be read: .*' "$T/err"
+        chmod 600 "$VRIFT_HOME/history.db"
+        exits 0 'when it may be' said history
+        check 'all is there' has "true 'after 0'\$"
+    fi
+
     # Processes that change nothing: some become others, one runs no destructors, one is ended by a signal.
     exits 0 'a run that only reads' said run -q -- sh -c 'cat file; ls; sh -c "cat other; exec cat file other"; sh -c "kill -9 \$\$"; :'
     exits 0 'it' said history -n 1 --json

@@ -344,6 +344,9 @@ mod tests {
         });
         assert!(collector.wait_for_older(Duration::ZERO, &|| true), "there are none");
         let _older = collector.hold();
-        assert!(!collector.wait_for_older(Duration::from_secs(60), &|| false), "nobody waits for it any more");
+        assert!(
+            !collector.wait_for_older(Duration::from_secs(60), &|| false),
+            "nobody waits for it any more"
+        );
     }
 }

@@ -69,8 +69,12 @@ impl Db {
         // Moved away or put in its place by somebody: what is there counts.
         if self.open.as_ref().is_none_or(|(_, file)| *file != identity(&self.path)) {
             self.open = None;
+            // An empty file is a database for SQLite, but never what was left there.
+            let is_cut = std::fs::metadata(&self.path).is_ok_and(|found| found.is_file() && found.len() == 0);
             let db = match open(&self.path) {
-                Err(error) if is_damage(&error) => self.begin_anew()?,
+                _ if is_cut => self.begin_anew("damaged")?,
+                Err(error) if is_damage(&error) => self.begin_anew("damaged")?,
+                Err(error) if is_later(&error) => self.begin_anew("later")?,
                 opened => opened?,
             };
             self.open = Some((db, identity(&self.path)));
@@ -78,7 +82,7 @@ impl Db {
         let Some((db, _)) = &mut self.open else { return Err(rusqlite::Error::InvalidQuery) };
         match action(db) {
             Err(error) if is_damage(&error) => {
-                let mut fresh = self.begin_anew()?;
+                let mut fresh = self.begin_anew("damaged")?;
                 let result = action(&mut fresh);
                 self.open = Some((fresh, identity(&self.path)));
                 result
@@ -87,9 +91,10 @@ impl Db {
         }
     }
 
-    fn begin_anew(&mut self) -> rusqlite::Result<Connection> {
+    /// Puts the file aside with `why` behind its name.
+    fn begin_anew(&mut self, why: &str) -> rusqlite::Result<Connection> {
         self.open = None;
-        let aside = self.path.with_extension("db.damaged");
+        let aside = self.path.with_extension(format!("db.{why}"));
         let failed = |error: std::io::Error| rusqlite::Error::ToSqlConversionFailure(Box::new(error));
         std::fs::rename(&self.path, &aside).map_err(failed)?;
         for suffix in ["-wal", "-shm"] {
@@ -99,8 +104,9 @@ impl Db {
         let mut fresh = open(&self.path)?;
         let kept = salvage(&aside, &mut fresh);
         let text = format!(
-            "{} was damaged: it was begun anew with {kept} of its runs; the old one is {}",
+            "{} {}: it was begun anew with {kept} of its runs; the old one is {}",
             self.path.display(),
+            if why == "later" { "is a later version's" } else { "was damaged" },
             aside.display()
         );
         tracing::warn!("{text}");
@@ -118,6 +124,11 @@ fn is_damage(error: &rusqlite::Error) -> bool {
     }
 }
 
+/// A layout that a later version made.
+fn is_later(error: &rusqlite::Error) -> bool {
+    matches!(error, rusqlite::Error::IntegralValueOutOfRange(0, layout) if *layout > LAYOUT)
+}
+
 fn open(path: &Path) -> rusqlite::Result<Connection> {
     let db = Connection::open(path)?;
     db.pragma_update(None, "journal_mode", "WAL")?;
@@ -125,7 +136,10 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
     db.pragma_update(None, "synchronous", "NORMAL")?;
     let found: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     let layout: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    if found != "ok" || layout > LAYOUT {
+    if layout > LAYOUT {
+        return Err(rusqlite::Error::IntegralValueOutOfRange(0, layout));
+    }
+    if found != "ok" {
         return Err(rusqlite::Error::SqliteFailure(
             rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT),
             Some(found),
@@ -141,7 +155,9 @@ fn salvage(damaged: &Path, to: &mut Connection) -> usize {
     let read = || -> rusqlite::Result<Vec<RunRow>> {
         let from = Connection::open(damaged)?;
         let mut rows = Vec::new();
-        let mut select = from.prepare(&format!("SELECT {RUN_COLUMNS} FROM runs ORDER BY number"))?;
+        let older = RUN_COLUMNS.replace("unlisted", "0");
+        let prepare = |columns: &str| from.prepare(&format!("SELECT {columns} FROM runs ORDER BY number"));
+        let mut select = prepare(RUN_COLUMNS).or_else(|_| prepare(&older))?;
         for row in select.query_map([], run_of)? {
             match row {
                 Ok(row) => rows.push(row),
@@ -354,5 +370,39 @@ mod tests {
         db.with(|db| insert(db, &row("two", 0), &[], &[])).unwrap();
         assert_eq!(db.with(|db| runs(db, None, 10)).unwrap().len(), 1);
         assert!(db.notice.is_some());
+    }
+
+    #[test]
+    fn a_file_of_an_earlier_layout_goes_on_and_one_of_a_later_is_put_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("history.db");
+        let earlier = Connection::open(&path).unwrap();
+        let tables = TABLES
+            .replace(",\n    unlisted INTEGER NOT NULL DEFAULT 0", "")
+            .replace(", open_ended INTEGER NOT NULL DEFAULT 0", "");
+        assert!(!tables.contains("unlisted") && !tables.contains("open_ended"), "{tables}");
+        let run = "INSERT INTO runs VALUES (1, 'one', x'00', x'00', 0, 5, 0, 1, 0, 0, 0)";
+        let span = "INSERT INTO spans VALUES (1, 7, x'00', 1, 2)";
+        earlier.execute_batch(&format!("{tables} {run}; {span}; PRAGMA user_version = 1;")).unwrap();
+        drop(earlier);
+        let mut db = Db::new(path.clone());
+        let lasting = Span { open_ended: true, ..Span::default() };
+        db.with(|db| insert(db, &row("two", 0), std::slice::from_ref(&lasting), &[])).unwrap();
+        let found = |db: &mut Db, number| db.with(|db| detail(db, None, Some(number))).unwrap().unwrap();
+        assert_eq!((found(&mut db, 1).spans[0].pid, found(&mut db, 1).spans[0].open_ended), (7, false));
+        assert_eq!((found(&mut db, 2).spans, db.notice.is_none()), (vec![lasting], true));
+        db.with(|db| db.pragma_update(None, "user_version", LAYOUT + 7)).unwrap();
+        drop(db);
+        let mut db = Db::new(path.clone());
+        assert_eq!(db.with(|db| runs(db, None, 10)).unwrap().len(), 2);
+        assert!(
+            db.notice.take().unwrap().contains("is a later version's: it was begun anew with 2 of its runs")
+        );
+        assert!(path.with_extension("db.later").exists());
+        drop(db);
+        std::fs::write(&path, "").unwrap();
+        let mut db = Db::new(path);
+        assert_eq!(db.with(|db| runs(db, None, 10)).unwrap().len(), 0);
+        assert!(db.notice.unwrap().contains("was damaged"));
     }
 }
