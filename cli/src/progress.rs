@@ -34,7 +34,7 @@ impl Progress {
     /// For the answer to `request`.
     pub fn new(quiet: bool, request: &AdminRequest) -> Progress {
         let now = Instant::now();
-        Progress {
+        let mut progress = Progress {
             quiet,
             started: now,
             stage: String::new(),
@@ -43,7 +43,12 @@ impl Progress {
             line_at: None,
             kept: what_is_kept(request),
             interrupt: None,
+        };
+        // Before a run nothing is said unless it takes its time: its command has the signal soon.
+        if !matches!(request, AdminRequest::Enter { .. }) {
+            progress.watch_interrupt();
         }
+        progress
     }
 
     pub fn show(&mut self, reply: &AdminReply) {
@@ -77,7 +82,7 @@ impl Progress {
         bar.tick();
     }
 
-    /// From the first frame on: SIGINT ends this process with a word about what is kept. The daemon sees the connection
+    /// From now on SIGINT ends this process with a word about what is kept. The daemon sees the connection
     /// end, and stops.
     fn watch_interrupt(&mut self) {
         let (Some(kept), None) = (self.kept, &self.interrupt) else { return };

@@ -298,6 +298,7 @@ impl<'a> Pace<'a> {
     }
 
     fn tell(&mut self, stage: &str, files: u64, bytes: u64, total: u64) {
+        crate::kill_points::pass(|| format!("export {stage}"));
         self.files += files;
         self.bytes += bytes;
         if self.told.elapsed() >= PROGRESS_PAUSE {

@@ -5,7 +5,8 @@
 //! finds no file and goes on. Steps: `received OP` and `answer OP` of a vnode request (names of
 //! [`vrift_protocol::Op`]), `append KIND` and `appended KIND` before and after the journal has a change (names of
 //! [`crate::record::Change`]); `seal prepared` and `seal committed` around the journal's record of a seal; `checkpoint
-//! begun`, `writing`, `written`; `gc marking`, `marked`, `sweeping`, `swept`, `pruned`; `ahead make`, `ahead made` around a file that is made ahead; `spare` before a
+//! begun`, `writing`, `written`; `gc marking`, `marked`, `sweeping`, `swept`, `pruned`; `reading` when part of
+//! a directory was read, `export comparing`, `deleting`, `writing` before each file; `ahead make`, `ahead made` around a file that is made ahead; `spare` before a
 //! removed file is used again. With `pause STEP` the file is renamed to `FILE.STEP`, with hyphens for spaces, and the thread
 //! that comes there goes on when that is removed. A step may have passes of several threads; they count one after another.
 

@@ -255,6 +255,7 @@ impl<'a> Walk<'a> {
     }
 
     fn report(&self, (files, bytes): (u64, u64)) {
+        crate::kill_points::pass(|| "reading".into());
         let files = self.files.fetch_add(files, Ordering::Relaxed) + files;
         let bytes = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if let Ok(mut progress) = self.progress.try_lock()
