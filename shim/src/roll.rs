@@ -1,5 +1,5 @@
 //! This process's line in the roll of its run (RFC 0012): what it was started as, and from when until when it ran. It is
-//! written into memory that is mapped anyway, with what the C library knows without asking the kernel: no system call.
+//! written into memory that is mapped anyway; getpid(2) is the one system call that it costs.
 //!
 //! The line says when the program first looked at the view, and when it last ended or became another one. A copy of the
 //! process by fork(2) has the same line: its end comes before that of its origin, which says it again.
@@ -35,7 +35,7 @@ impl Line {
         shared.set_u64_release(at + roll::NUMBER, 0);
         shared.set_u64(at + roll::BEGAN_NS, now_ns());
         shared.set_u64(at + roll::ENDED_NS, 0);
-        shared.set_u32(at + roll::PID, process_id());
+        shared.set_u32(at + roll::PID, raw::getpid().cast_unsigned());
         shared.set_u32(at + roll::RUN, run);
         shared.copy_in(at + roll::COMMAND, &command);
         shared.set_u64_release(at + roll::NUMBER, number);
@@ -67,34 +67,4 @@ fn now_ns() -> u64 {
     let (clock, to) = (libc::CLOCK_MONOTONIC, &raw mut time);
     real!(clock_gettime(clock: libc::clockid_t, to: *mut libc::timespec) -> c_int);
     time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
-}
-
-/// pthread_mutex_t of glibc for x86-64 as its static initializers fix it (struct_mutex.h).
-#[repr(C, align(8))]
-struct Mutex {
-    lock: c_int,
-    count: u32,
-    /// Thread id of who has it.
-    owner: c_int,
-    users: u32,
-    kind: c_int,
-    rest: [u32; 5],
-}
-
-const _: () = assert!(size_of::<Mutex>() == size_of::<libc::pthread_mutex_t>());
-
-/// The C library knows the thread's id, which the first thread's is the process's, and writes it into each mutex that it
-/// takes: that is quicker than getpid(2), and no system call.
-fn process_id() -> u32 {
-    let mut mutex =
-        Mutex { lock: 0, count: 0, owner: 0, users: 0, kind: libc::PTHREAD_MUTEX_ERRORCHECK, rest: [0; 5] };
-    let taken = &raw mut mutex;
-    if user_memory::on_first_stack() {
-        real!(pthread_mutex_lock(taken: *mut Mutex) -> c_int);
-    }
-    // SAFETY: a local that nobody else knows of.
-    match unsafe { taken.read_volatile() }.owner {
-        0 => raw::getpid().cast_unsigned(),
-        owner => owner.cast_unsigned(),
-    }
 }

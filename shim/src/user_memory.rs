@@ -70,19 +70,11 @@ pub fn arguments_into(to: &mut [u8]) -> usize {
     len
 }
 
-/// Whether this is the first thread, as far as its stack tells.
-pub fn on_first_stack() -> bool {
-    let [start, end] = ARGUMENTS.each_ref().map(|bound| bound.load(Ordering::Relaxed));
-    let here = core::ptr::from_ref(&start) as usize;
-    here < end && start.saturating_sub(here) < NEAR
-}
-
-/// Far less than what lies between the first thread's stack and the next mapping below it.
-const NEAR: usize = 1 << 20;
-
 /// Whether an address is between this very frame and the end of the first thread's stack, all of which is there.
 #[inline(always)]
 fn is_on_stack(at: usize) -> bool {
+    /// Far less than what lies between that stack and the next mapping below it.
+    const NEAR: usize = 1 << 20;
     let [start, end] = ARGUMENTS.each_ref().map(|bound| bound.load(Ordering::Relaxed));
     let here = core::ptr::from_ref(&start) as usize;
     at < end && (at >= start || at >= here && start.saturating_sub(here) < NEAR)
