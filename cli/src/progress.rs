@@ -6,6 +6,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use signal_hook::consts::SIGINT;
 use signal_hook::iterator::{Handle, Signals};
 use std::io::IsTerminal;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use vrift_protocol::admin::{AdminReply, AdminRequest};
 
@@ -28,6 +30,7 @@ pub struct Progress {
     line_at: Option<Instant>,
     kept: Option<&'static str>,
     interrupt: Option<Handle>,
+    waiting: Option<Waiting>,
 }
 
 impl Progress {
@@ -43,6 +46,7 @@ impl Progress {
             line_at: None,
             kept: what_is_kept(request),
             interrupt: None,
+            waiting: Waiting::start(quiet, request),
         };
         // Before a run nothing is said unless it takes its time: its command has the signal soon.
         if !matches!(request, AdminRequest::Enter { .. }) {
@@ -51,7 +55,9 @@ impl Progress {
         progress
     }
 
+    /// What came; other frames are shown by somebody else, who finds an empty line.
     pub fn show(&mut self, reply: &AdminReply) {
+        self.waiting = None;
         let AdminReply::Progress { stage, files, bytes, total_files } = reply else { return };
         self.watch_interrupt();
         if self.stage != *stage {
@@ -106,6 +112,55 @@ impl Drop for Progress {
         }
         if let Some(interrupt) = &self.interrupt {
             interrupt.close();
+        }
+    }
+}
+
+/// On a terminal, as long as the daemon says nothing: a line that says that it is waited for, and for how long. Cleared when
+/// dropped.
+struct Waiting {
+    /// Ends the thread when it is gone.
+    alive: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Waiting {
+    fn start(quiet: bool, request: &AdminRequest) -> Option<Waiting> {
+        // These are asked for beside a program that has the terminal.
+        let beside = matches!(request, AdminRequest::Worktree { .. } | AdminRequest::ReadBack { .. });
+        if quiet || beside || !std::io::stderr().is_terminal() {
+            return None;
+        }
+        let (alive, ended) = channel();
+        let thread = std::thread::Builder::new().spawn(move || wait(&ended)).ok();
+        Some(Waiting { alive: Some(alive), thread })
+    }
+}
+
+fn wait(ended: &Receiver<()>) {
+    let began = Instant::now();
+    if ended.recv_timeout(PATIENCE) != Err(RecvTimeoutError::Timeout) {
+        return;
+    }
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    if let Ok(style) = ProgressStyle::with_template("{wide_msg}") {
+        bar.set_style(style);
+    }
+    loop {
+        bar.set_message(format!("waiting: {} s", began.elapsed().as_secs()));
+        bar.tick();
+        if ended.recv_timeout(PATIENCE) != Err(RecvTimeoutError::Timeout) {
+            break;
+        }
+    }
+    bar.finish_and_clear();
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.alive = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
         }
     }
 }

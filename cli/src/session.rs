@@ -97,7 +97,10 @@ impl Session {
         let answer = self.client.call(request, &mut |reply| match reply {
             AdminReply::Progress { .. } => progress.show(reply),
             AdminReply::Error { .. } => {}
-            reply => rows(reply),
+            reply => {
+                progress.show(reply);
+                rows(reply);
+            }
         });
         drop(progress);
         match answer {

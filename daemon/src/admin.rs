@@ -131,6 +131,7 @@ pub fn serve(daemon: &Arc<Daemon>, connection: &Arc<Connection>, header: FrameHe
         let teller = Teller { connection: &client, header };
         let is_stop = matches!(request, AdminRequest::Stop);
         let act = act(&request);
+        crate::kill_points::pass(|| asked(&request));
         if is_stop {
             // Before: it belongs to what is synced at the end.
             this.act(&client.who, Right::Admin, "daemon stop", "done");
@@ -153,6 +154,12 @@ pub fn serve(daemon: &Arc<Daemon>, connection: &Arc<Connection>, header: FrameHe
             this.stop_now();
         }
     }));
+}
+
+/// The step in which a request is to be answered, by its name.
+fn asked(request: &AdminRequest) -> String {
+    let text = format!("{request:?}");
+    format!("asked {}", text.split([' ', '(']).next().unwrap_or_default())
 }
 
 /// Administrative acts, in the command line's words: what takes something away that others may rely on. Each request has

@@ -3,7 +3,7 @@
 //! The variable VRIFT_TEST_DIE has the path of a file, which is looked at in every step while the variable is set. With
 //! `STEP` or `STEP N` in it, the Nth pass of that step removes the file and kills the process; the daemon that follows
 //! finds no file and goes on. Steps: `received OP` and `answer OP` of a vnode request (names of
-//! [`vrift_protocol::Op`]), `append KIND` and `appended KIND` before and after the journal has a change (names of
+//! [`vrift_protocol::Op`]), `asked NAME` of a request of the command line, `append KIND` and `appended KIND` before and after the journal has a change (names of
 //! [`crate::record::Change`]); `seal prepared` and `seal committed` around the journal's record of a seal; `checkpoint
 //! begun`, `writing`, `written`; `gc marking`, `marked`, `sweeping`, `swept`, `pruned`; `reading` when part of
 //! a directory was read, `export comparing`, `deleting`, `writing` before each file; `ahead make`, `ahead made` around a file that is made ahead; `spare` before a

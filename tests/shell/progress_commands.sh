@@ -93,6 +93,19 @@ phases() {
     exits 0 'the same again' said export --to "$T/export"
     is "$(cat "$T"/export/out/* | wc -l) $(find "$T/export" -name '.vrift*' | wc -l)" '9 0' 'all is there, and nothing beside'
 
+    # What has no stages says that it is waited for, on a terminal.
+    echo 'pause asked Snapshot' >"$T/die"
+    paused=die.asked-Snapshot
+    in_terminal 20 "$VRIFT" snapshot -m waited &
+    pid=$!
+    until_true is_paused
+    goes_on
+    exits 0 'a snapshot that takes its time' wait $pid
+    check "says that it is waited for: $(widest 'waiting: ')" [ "$(widest 'waiting: ' | cut -d ' ' -f 1)" -gt 10 ]
+    begin 'asked Snapshot' "$VRIFT" snapshot -m piped
+    goes_on
+    exits 0 'without a terminal' wait $pid
+    is "$(cat "$T/err")" '' 'nothing is said'
     exits 0 'a snapshot' said snapshot -m 'a text that is longer than the terminal is wide'
     exits 0 'a fork' said fork tree 'a-fork-whose-name-is-longer-than-that'
     exits 0 'a run' said run -q -- sh -c 'echo a command that is longer than that >out/made'
