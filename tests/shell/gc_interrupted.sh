@@ -8,15 +8,6 @@
 tree() { echo one >file; }
 fill() { for number in 1 2 3 4 5 6 7 8 9; do echo "used $number" >used-$number; done; }
 said() { (cd "$VIEW" && "$VRIFT" "$@") >"$T/out" 2>"$T/err"; }
-until_true() {
-    tries=0
-    until "$@" 2>/dev/null || [ $((tries += 1)) -gt 1000 ]; do sleep 0.01; done
-}
-# The process has a handler for SIGINT.
-minds() {
-    caught=$(sed -n 's/^SigCgt:.*\(.\)$/\1/p' "/proc/$1/status")
-    case $caught in [2367abefABEF]) ;; *) return 1 ;; esac
-}
 is_paused() { [ -e "$T/die.$1" ]; }
 goes_on() { rm "$T/die.$1"; }
 used() { (cd "$VIEW" && for number in 1 2 3 4 5 6 7 8 9; do [ "$("$VRIFT" cat used-$number)" = "used $number" ] || return 1; done); }

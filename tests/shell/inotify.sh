@@ -18,13 +18,7 @@ checks() {
 }
 
 # until_has TEXT FILE: waits for it.
-until_has() {
-    tries=0
-    until grep -q "$1" "$2" 2>/dev/null || [ "$tries" -ge 200 ]; do
-        sleep 0.1
-        tries=$((tries + 1))
-    done
-}
+until_has() { until_true grep -q "$1" "$2"; }
 
 # A watch outlives the daemon.
 restarted() {

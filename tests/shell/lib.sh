@@ -64,6 +64,15 @@ expect() {
 # helper NAME ARGS...: a C program that prints its own ok lines.
 helper() { exits 0 "$1 ran to its end" "$BIN/$@"; }
 
+# Waits until a command succeeds, two minutes at most: on a busy machine everything takes its time.
+until_true() {
+    until_end=$(($(date +%s) + 120))
+    until "$@" 2>/dev/null; do
+        [ "$(date +%s)" -lt "$until_end" ] || return 1
+        sleep 0.02
+    done
+}
+
 # Everything the real tree promises to keep; atime alone may move, as on any read.
 manifest() {
     (cd "$1" && find . -printf '%y %m %U:%G %n %i %s %T@ %C@ %l %p\0' | sort -z &&

@@ -14,11 +14,6 @@ checks() {
     done
 }
 said() { (cd "$VIEW" && "$VRIFT" "$@") >"$T/out" 2>"$T/err"; }
-# Waits for a command to succeed, not for ever.
-until_true() {
-    tries=0
-    until "$@" 2>/dev/null || [ $((tries += 1)) -gt 1000 ]; do sleep 0.01; done
-}
 
 # A vrift whose daemon takes two seconds to check a store that nobody serves; everything else is the daemon's.
 slow_to_check() {

@@ -8,15 +8,6 @@
 
 tree() { mkdir dir && for number in 1 2 3 4 5 6 7 8 9; do echo "real $number" >dir/$number; done; }
 checks() { mkdir out && for number in 1 2 3 4 5 6 7 8 9; do echo "made $number" >out/$number; done; }
-until_true() {
-    tries=0
-    until "$@" 2>/dev/null || [ $((tries += 1)) -gt 1000 ]; do sleep 0.01; done
-}
-# The process has a handler for SIGINT.
-minds() {
-    caught=$(sed -n 's/^SigCgt:.*\(.\)$/\1/p' "/proc/$1/status")
-    case $caught in [2367abefABEF]) ;; *) return 1 ;; esac
-}
 is_paused() { [ -e "$T/$paused" ]; }
 # begin STEP COMMAND...: starts it and waits until it is in the middle; its process is $pid
 begin() {

@@ -11,13 +11,7 @@ tree() {
 }
 
 # until_has TEXT FILE: waits for it.
-until_has() {
-    tries=0
-    until grep -q "$1" "$2" 2>/dev/null || [ "$tries" -ge 200 ]; do
-        sleep 0.1
-        tries=$((tries + 1))
-    done
-}
+until_has() { until_true grep -q "$1" "$2"; }
 
 checks() {
     cat read equal posix ofd lock lock2 >/dev/null

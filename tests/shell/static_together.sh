@@ -12,14 +12,8 @@ tree() {
 }
 
 # Waits until a file is there that a program made which the library does not reach.
-await_real() {
-    await_left=500
-    until find "$VRIFT_HOME/worktree" "$VIEW" -path "*$1" 2>/dev/null | grep -q .; do
-        await_left=$((await_left - 1))
-        [ "$await_left" -gt 0 ] || { not_ok "$1 was made in time"; return 1; }
-        sleep 0.02
-    done
-}
+await_real() { until_true is_real "$1" || { not_ok "$1 was made in time"; return 1; }; }
+is_real() { find "$VRIFT_HOME/worktree" "$VIEW" -path "*$1" | grep -q .; }
 
 # Nobody may have asked for its exit code yet.
 is_dead() { ! grep -qs '^State:[[:space:]]*[A-WY]' "/proc/$1/status"; }
@@ -56,7 +50,7 @@ killed() {
     wait $! 2>/dev/null
     native && kill -9 "$(cat lingering)" 2>/dev/null
     # The helper and the program die together, and then what it wrote is taken in.
-    for n in 1 2 3 4 5 6 7 8 9 10; do [ -e half ] && break; sleep 0.1; done
+    until_true [ -e half ]
     is "$(cat half)" half 'killed half-way: what it had written is there'
     check 'and it is dead' is_dead "$(cat lingering)"
     "$BIN/static_calls" linger half2 lingering2 &
@@ -65,11 +59,11 @@ killed() {
     wait $!
     is "$?" 143 'a signal is passed on'
     is "$(cat half2)" half 'and what it had written is there'
-    exits 124 'timeout ends one' timeout 0.3 "$BIN/static_calls" linger half3 lingering3
+    exits 124 'timeout ends one' timeout 3 "$BIN/static_calls" linger half3 lingering3
     is "$(cat half3)" half 'as if it had run by itself'
     # Left running when the run ends.
     (setsid busybox sh -c 'busybox sleep 0.2; echo left >left_running' >/dev/null 2>&1 &)
-    sleep 0.6
+    until_true busybox grep -q left left_running
     is "$(busybox cat left_running)" left 'one that runs on in the background'
 }
 

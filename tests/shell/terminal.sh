@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-# A terminal of a given width, for tests of what is drawn on one. Wants VIEW and T exported.
+# For tests of what is drawn on a terminal and of Ctrl-C. Wants VIEW and T exported.
 
 # Runs vrift in a terminal of $1 columns; the bytes that it drew go to $T/drawn.
 in_terminal() {
@@ -30,4 +30,9 @@ widest() {
 text = re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b"", open(sys.argv[1], "rb").read()).decode()
 lines = [line for line in re.split("[\r\n]", text) if sys.argv[2] in line]
 print(max(map(len, lines), default=0), len(lines) > 1)' "$T/drawn" "$1"
+}
+# The process has a handler for SIGINT.
+minds() {
+    caught=$(sed -n 's/^SigCgt:.*\(.\)$/\1/p' "/proc/$1/status")
+    case $caught in [2367abefABEF]) ;; *) return 1 ;; esac
 }
