@@ -65,6 +65,8 @@ pub struct Connection {
     pub is_own_user: bool,
     /// Who it is, for the policy.
     pub who: crate::policy::Who,
+    /// The process that connected, as the kernel knows it; 0: one that was started with its connection.
+    pub pid: u32,
     pub greeting: OnceLock<Greeting>,
     /// An admin request of this connection is being worked on.
     pub busy: AtomicBool,
@@ -92,6 +94,7 @@ impl Connection {
         socket: OwnedFd,
         is_own_user: bool,
         who: crate::policy::Who,
+        pid: u32,
         epoll: Arc<Epoll>,
     ) -> Connection {
         Connection {
@@ -99,6 +102,7 @@ impl Connection {
             socket,
             is_own_user,
             who,
+            pid,
             greeting: OnceLock::new(),
             busy: AtomicBool::new(false),
             run: Mutex::new(None),
@@ -114,6 +118,11 @@ impl Connection {
 
     pub fn origin(&self, request_id: u64) -> Origin {
         Origin { client_id: self.greeting.get().map_or(0, |greeting| greeting.client_id), request_id }
+    }
+
+    /// The client is a process in a workspace, and has said so.
+    pub fn is_process(&self) -> bool {
+        self.greeting.get().is_some_and(|greeting| greeting.workspace != 0)
     }
 
     fn queue(&self) -> MutexGuard<'_, VecDeque<Frame>> {

@@ -13,9 +13,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use vrift_manifest::VnodeNo;
 
-/// A file that was closed is sealed after this time without another close: a linker or archiver that opens
-/// the same file again soon does not pay for a copy.
-const IDLE: Duration = Duration::from_millis(200);
+/// A file that was closed is sealed after this time without another close: a linker, an archiver or a configure script that
+/// opens the same file again soon does not pay for a copy, and what is removed soon is never sealed.
+const IDLE: Duration = Duration::from_secs(1);
+/// A file without a name ends with its last fd: what it took is free this soon.
+const IDLE_UNNAMED: Duration = Duration::from_millis(200);
 /// After a message, others are waited for this long: being woken for each file that a client closes costs the client time.
 const GATHER: Duration = Duration::from_millis(10);
 /// Sealing, which has the core lock for each file, waits at most this much longer while clients make one request after
@@ -126,13 +128,14 @@ fn collect(daemon: &Daemon, due: &mut HashMap<(u32, u64), Instant>) -> bool {
     let Some(inotify) = &daemon.seals.inotify else { return false };
     let mut lost = false;
     while let Ok(events) = inotify.read_events() {
-        let at = Instant::now() + IDLE;
+        let now = Instant::now();
         let watches = daemon.seals.watches.lock().unwrap_or_else(PoisonError::into_inner);
         for event in events {
             lost |= event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW);
             let vnode = event.name.as_ref().and_then(|name| vnode_of_name(name.as_bytes()));
             if let (Some(workspace), Some(vnode)) = (watches.get(&event.wd), vnode) {
-                due.insert((*workspace, vnode), at);
+                let idle = if crate::unnamed::is_unnamed(vnode) { IDLE_UNNAMED } else { IDLE };
+                due.insert((*workspace, vnode), now + idle);
             }
         }
     }

@@ -14,7 +14,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-use vrift_protocol::frame::HANDSHAKE_TIMEOUT_MS;
+use vrift_protocol::frame::{FLAG_WITH_REQUEST, HANDSHAKE_TIMEOUT_MS};
 use vrift_protocol::{FrameHeader, HEADER_LEN, Hello, MAX_FRAME_LEN, Op, VnodeReply};
 use zerocopy::FromBytes;
 use zeroize::Zeroize;
@@ -91,7 +91,7 @@ impl Server {
             let count = self.next_events(&mut events)?;
             for event in &events[..count] {
                 match event.data() {
-                    LISTENER => self.accept(),
+                    LISTENER => self.accept(&mut buffer),
                     SIGNALS => {
                         while let Ok(Some(signal)) = self.signals.read_signal() {
                             Daemon::stop_soon(&self.daemon, signal.ssi_signo, signal.ssi_uid);
@@ -133,48 +133,49 @@ impl Server {
         }
     }
 
-    fn accept(&mut self) {
-        loop {
-            let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-            let socket = match accept4(self.listener.as_raw_fd(), flags) {
-                Ok(fd) => crate::sys::own(fd),
-                Err(Errno::EAGAIN) => return,
-                Err(Errno::EINTR | Errno::ECONNABORTED) => continue,
-                Err(errno) => {
-                    // Out of fds: the client waits in the backlog until one is free.
-                    tracing::warn!(%errno, "cannot accept a client");
-                    std::thread::sleep(Duration::from_millis(5));
-                    return;
-                }
-            };
-            let me = geteuid();
-            let Ok(peer) = getsockopt(&socket, PeerCredentials) else { continue };
-            let is_own_user = peer.uid() == me.as_raw();
-            let groups = match self.daemon.policy.asks_for_groups() {
-                true => crate::sys::peer_groups(&socket),
-                false => Arc::default(),
-            };
-            let who = Who::Person { uid: peer.uid(), gid: peer.gid(), groups };
-            // A program that was root and became another user holds an fd of this socket, which lies in a folder
-            // that lets nobody else in.
-            let accepted = is_own_user || me.is_root();
-            let of_user = self.of_users.get(&peer.uid()).copied().unwrap_or(0);
-            let room = self.connections.len() < self.connections_max
-                && of_user < self.connections_max / 4 * QUARTERS_OF_ONE;
-            if !accepted || !room {
-                self.daemon.stats.refused.fetch_add(1, Ordering::Relaxed);
-                continue;
+    /// Takes one client in; epoll says so again when there are more. What it has sent by now is read at once.
+    fn accept(&mut self, buffer: &mut [u8]) {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let socket = match accept4(self.listener.as_raw_fd(), flags) {
+            Ok(fd) => crate::sys::own(fd),
+            Err(Errno::EAGAIN | Errno::EINTR | Errno::ECONNABORTED) => return,
+            Err(errno) => {
+                // Out of fds: the client waits in the backlog until one is free.
+                tracing::warn!(%errno, "cannot accept a client");
+                std::thread::sleep(Duration::from_millis(5));
+                return;
             }
-            let id = self.next_id;
-            self.next_id += 1;
-            if self.epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, id)).is_ok() {
-                let connection = Connection::new(id, socket, is_own_user, who, Arc::clone(&self.epoll));
-                self.connections.insert(id, Arc::new(connection));
-                *self.of_users.entry(peer.uid()).or_default() += 1;
-                let deadline = Instant::now() + Duration::from_millis(HANDSHAKE_TIMEOUT_MS);
-                self.silent.push_back((deadline, id));
-                self.daemon.stats.connections.store(self.connections.len() as u64, Ordering::Relaxed);
-            }
+        };
+        let me = geteuid();
+        let Ok(peer) = getsockopt(&socket, PeerCredentials) else { return };
+        let is_own_user = peer.uid() == me.as_raw();
+        let groups = match self.daemon.policy.asks_for_groups() {
+            true => crate::sys::peer_groups(&socket),
+            false => Arc::default(),
+        };
+        let who = Who::Person { uid: peer.uid(), gid: peer.gid(), groups };
+        // A program that was root and became another user holds an fd of this socket, which lies in a folder
+        // that lets nobody else in.
+        let accepted = is_own_user || me.is_root();
+        let of_user = self.of_users.get(&peer.uid()).copied().unwrap_or(0);
+        let room = self.connections.len() < self.connections_max
+            && of_user < self.connections_max / 4 * QUARTERS_OF_ONE;
+        if !accepted || !room {
+            self.daemon.stats.refused.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let id = self.next_id;
+        self.next_id += 1;
+        if self.epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, id)).is_ok() {
+            let epoll = Arc::clone(&self.epoll);
+            let pid = peer.pid().cast_unsigned();
+            let connection = Connection::new(id, socket, is_own_user, who, pid, epoll);
+            self.connections.insert(id, Arc::new(connection));
+            *self.of_users.entry(peer.uid()).or_default() += 1;
+            let deadline = Instant::now() + Duration::from_millis(HANDSHAKE_TIMEOUT_MS);
+            self.silent.push_back((deadline, id));
+            self.daemon.stats.connections.store(self.connections.len() as u64, Ordering::Relaxed);
+            self.turn(id, EpollFlags::EPOLLIN, buffer);
         }
     }
 
@@ -185,7 +186,7 @@ impl Server {
             self.next_id += 1;
             if self.epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, id)).is_ok() {
                 let who = Who::Service(service);
-                let connection = Connection::new(id, socket, false, who, Arc::clone(&self.epoll));
+                let connection = Connection::new(id, socket, false, who, 0, Arc::clone(&self.epoll));
                 let _ = connection.greeting.set(Greeting { client_id: 0, workspace: 0 });
                 self.connections.insert(id, Arc::new(connection));
             }
@@ -194,7 +195,6 @@ impl Server {
 
     fn forget(&mut self, id: u64) {
         if let Some(connection) = self.connections.remove(&id) {
-            let _ = self.epoll.delete(&connection.socket);
             if let Who::Person { uid, .. } = connection.who
                 && let Some(count) = self.of_users.get_mut(&uid)
             {
@@ -203,12 +203,16 @@ impl Server {
                     self.of_users.remove(&uid);
                 }
             }
-            connection.close();
             if let Some(greeting) = connection.greeting.get() {
                 self.daemon.history.spans.process_ends(greeting.workspace, id);
             }
             self.daemon.end_run(&connection);
             crate::worktree::abandoned(&self.daemon, &connection);
+            // Who else has it sees that it is over; otherwise closing the socket, which is the end of it here, is all.
+            if let Err(shared) = Arc::try_unwrap(connection) {
+                let _ = self.epoll.delete(&shared.socket);
+                shared.close();
+            }
         }
         self.daemon.stats.connections.store(self.connections.len() as u64, Ordering::Relaxed);
     }
@@ -225,9 +229,14 @@ impl Server {
         }
         for _ in 0..FRAMES_PER_TURN {
             match self.read(&connection, buffer) {
+                // A process has one request under way. Should there be more, epoll says so again.
+                Read::Frame if connection.is_process() => return,
                 Read::Frame => {}
                 Read::Nothing => return,
-                Read::End => return self.forget(id),
+                Read::End => {
+                    drop(connection);
+                    return self.forget(id);
+                }
             }
         }
     }
@@ -305,24 +314,32 @@ impl Server {
         }
     }
 
-    fn hello(&self, connection: &Connection, header: &FrameHeader, body: &[u8]) -> bool {
-        let Ok(hello) = Hello::read_from_bytes(body) else {
+    fn hello(&self, connection: &Arc<Connection>, header: &FrameHeader, body: &[u8]) -> bool {
+        let has_request = header.flags.get() & FLAG_WITH_REQUEST != 0;
+        let Some((hello, request)) =
+            Hello::read_from_prefix(body).ok().filter(|(_, rest)| has_request || rest.is_empty())
+        else {
             connection.reply(header, Err(Errno::EBADMSG));
             return false;
         };
+        let request = has_request.then_some(request);
+        if request.is_some_and(is_secret) {
+            connection.reply(header, Err(Errno::EPROTO));
+            return false;
+        }
         let greeting = Greeting { client_id: hello.client_id.get(), workspace: hello.workspace.get() };
         let known = greeting.workspace == 0 || self.daemon.spaces().get(greeting.workspace).is_ok();
         let accepted = known && connection.greeting.set(greeting).is_ok();
         let errno = if known { Errno::EPROTO } else { Errno::ESTALE };
-        connection.reply(header, if accepted { Ok((VnodeReply::default(), None)) } else { Err(errno) });
-        // After the reply: the process goes on meanwhile.
-        if let Ok(peer) = getsockopt(&connection.socket, PeerCredentials)
-            && accepted
-            && greeting.workspace != 0
-        {
-            let pid = peer.pid().cast_unsigned();
-            self.daemon.history.spans.process_begins(greeting.workspace, connection.id, pid);
+        if !accepted {
+            connection.reply(header, Err(errno));
+        } else if request.is_none() {
+            connection.reply(header, Ok((VnodeReply::default(), None)));
         }
-        accepted
+        // After the reply: the process goes on meanwhile.
+        if accepted && greeting.workspace != 0 {
+            self.daemon.history.spans.process_begins(greeting.workspace, connection.id, connection.pid);
+        }
+        accepted && request.is_none_or(|request| self.frame(connection, request.len(), request))
     }
 }

@@ -29,6 +29,9 @@ pub const FLAG_MORE: u32 = 1 << 1;
 pub const FLAG_RETRY: u32 = 1 << 2;
 /// Of [`Op::Open`]: no fd is wanted; the client opens the staging file by its name.
 pub const FLAG_BY_NAME: u32 = 1 << 3;
+/// Of [`Op::Hello`]: behind the body comes the connection's first request, a whole frame, which `len` counts too. The
+/// greeting itself is answered only when it is refused.
+pub const FLAG_WITH_REQUEST: u32 = 1 << 4;
 /// How long a new connection may take to say [`Op::Hello`] before it is dropped.
 pub const HANDSHAKE_TIMEOUT_MS: u64 = 2_000;
 /// How long a client waits for a daemon that is gone before a call fails with EIO.

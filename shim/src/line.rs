@@ -104,9 +104,30 @@ pub fn stay_connected() {
     }
     let line = Line::Shared { state, child: AtomicI32::new(0) };
     // Should it fail, the requests to come say so.
-    let _ = line.connected();
+    if let Ok(connected) = line.connected()
+        && let Some(hello) = &connected.hello
+        && say_hello(connected.fd, hello).is_err()
+    {
+        line.disconnect();
+    }
     line.leave();
     state.lock.store(0, Ordering::Release);
+}
+
+/// A live connection. `hello`: it is a new one, on which this must come before or with the first request.
+pub(crate) struct Connected {
+    pub(crate) fd: c_int,
+    pub(crate) hello: Option<Hello>,
+}
+
+impl Connected {
+    fn known(fd: c_int) -> Connected {
+        Connected { fd, hello: None }
+    }
+
+    fn new(fd: c_int, client_id: u64) -> Result<Connected, Errno> {
+        Ok(Connected { fd, hello: Some(hello_of(client_id)?) })
+    }
 }
 
 /// The process's connection, or one for a single request.
@@ -153,38 +174,38 @@ impl Line<'_> {
         }
     }
 
-    /// The fd of a live connection, made if need be.
-    pub(crate) fn connected(&self) -> Result<c_int, Errno> {
+    /// A live connection, made if need be. Who gets a new one says hello on it.
+    pub(crate) fn connected(&self) -> Result<Connected, Errno> {
         match self {
             Line::Own { fd, .. } => match fd.load(Ordering::Relaxed) {
                 0 => {
-                    let (new, _) = connect(self.client_id(), SILENCE_TIMEOUT_MS)?;
+                    let (new, _) = connect(SILENCE_TIMEOUT_MS)?;
                     fd.store(new + 1, Ordering::Relaxed);
-                    Ok(new)
+                    Connected::new(new, self.client_id())
                 }
-                fd => Ok(fd - 1),
+                fd => Ok(Connected::known(fd - 1)),
             },
             Line::Shared { state, child } => {
                 let own = child.load(Ordering::Relaxed);
                 if own > 0 {
-                    return Ok(own - 1);
+                    return Ok(Connected::known(own - 1));
                 }
                 let fd = state.fd.load(Ordering::Relaxed) - 1;
                 if own == 0 && fd >= 0 && is_socket(fd, state.inode.load(Ordering::Relaxed)) {
-                    return Ok(fd);
+                    return Ok(Connected::known(fd));
                 }
                 if shares_memory() {
-                    let (fd, _) = connect(self.client_id(), SILENCE_TIMEOUT_MS)?;
+                    let (fd, _) = connect(SILENCE_TIMEOUT_MS)?;
                     child.store(fd + 1, Ordering::Relaxed);
-                    return Ok(fd);
+                    return Connected::new(fd, self.client_id());
                 }
                 close_inherited();
-                let (fd, inode) = connect(self.client_id(), SILENCE_TIMEOUT_MS)?;
+                let (fd, inode) = connect(SILENCE_TIMEOUT_MS)?;
                 state.fd.store(fd + 1, Ordering::Relaxed);
                 state.inode.store(inode, Ordering::Relaxed);
                 INHERITED_INODE.store(inode, Ordering::Relaxed);
                 INHERITED_FD.store(fd + 1, Ordering::Relaxed);
-                Ok(fd)
+                Connected::new(fd, self.client_id())
             }
         }
     }
@@ -237,8 +258,18 @@ fn is_socket(fd: c_int, inode: u64) -> bool {
     raw::fstat(fd).is_ok_and(|stat| stat.st_ino == inode && stat.st_mode & libc::S_IFMT == libc::S_IFSOCK)
 }
 
-/// Connects and says hello without waiting for the answer, which comes before the first reply.
-fn connect(client_id: u64, timeout_ms: u64) -> Result<(c_int, u64), Errno> {
+fn hello_of(client_id: u64) -> Result<Hello, Errno> {
+    Ok(Hello { client_id: U64::new(client_id), workspace: U32::new(workspace()?), reserved: U32::new(0) })
+}
+
+/// Says hello without waiting for the answer, which comes before the first reply.
+fn say_hello(fd: c_int, hello: &Hello) -> Result<(), Errno> {
+    let header = FrameHeader::request(Op::Hello, 0, hello.as_bytes().len());
+    send_parts(fd, &[header.as_bytes(), hello.as_bytes()])
+}
+
+/// A new connection: its fd, and the socket's inode.
+fn connect(timeout_ms: u64) -> Result<(c_int, u64), Errno> {
     let fd = raw::socket_seqpacket()?;
     let fd = out_of_the_way(fd);
     // Where there are no timeouts, waiting has no bound: no reason to fail.
@@ -249,17 +280,7 @@ fn connect(client_id: u64, timeout_ms: u64) -> Result<(c_int, u64), Errno> {
         (Err(libc::EACCES), Some(path)) => raw::connect(fd, &address_of(path.as_bytes())),
         (connected, _) => connected,
     };
-    let connected = connected.and_then(|()| {
-        let hello = Hello {
-            client_id: U64::new(client_id),
-            workspace: U32::new(workspace()?),
-            reserved: U32::new(0),
-        };
-        let header = FrameHeader::request(Op::Hello, 0, hello.as_bytes().len());
-        send_parts(fd, &[header.as_bytes(), hello.as_bytes()])?;
-        Ok(raw::fstat(fd)?.st_ino)
-    });
-    match connected {
+    match connected.and_then(|()| Ok(raw::fstat(fd)?.st_ino)) {
         Ok(inode) => Ok((fd, inode)),
         Err(errno) => {
             raw::close(fd);
@@ -271,9 +292,11 @@ fn connect(client_id: u64, timeout_ms: u64) -> Result<(c_int, u64), Errno> {
 /// Whether the daemon does anything: it answers a greeting, or has just ended, which the connection then tells.
 pub fn daemon_is_there() -> bool {
     let mut bytes = [0u8; 128];
-    match connect(raw::random_u64() | 1, PROBE_TIMEOUT_MS) {
+    match connect(PROBE_TIMEOUT_MS) {
         Ok((fd, _)) => {
-            let answer = receive(fd, &mut bytes, true);
+            let answer = hello_of(raw::random_u64() | 1)
+                .and_then(|hello| say_hello(fd, &hello))
+                .and_then(|()| receive(fd, &mut bytes, true));
             raw::close(fd);
             !matches!(answer, Err(libc::EAGAIN))
         }

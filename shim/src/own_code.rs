@@ -1,12 +1,17 @@
 //! Whether the program has instructions for system calls in its own code, found by their bytes: most programs have none,
-//! and need not be looked at.
+//! and need not be looked at. What was found in a large program is remembered for the workspace: looking through a
+//! compiler takes milliseconds, and a build starts it often.
 
 use crate::real::real;
+use crate::{raw, view};
 use core::ffi::c_ulong;
 use core::slice;
+use vrift_protocol::counters::{LOOKED_THROUGH, LOOKED_THROUGH_COUNT};
 
 /// What is looked through, in bytes: below a millisecond. Of longer code, the beginning.
 const SCANNED_MAX: usize = 8 << 20;
+/// Programs with so much code or more are remembered: that takes about as long as to look through so much.
+const REMEMBERED_MIN: usize = 256 << 10;
 
 /// Whether the executable's code seems to have system calls.
 pub fn has_calls() -> bool {
@@ -25,11 +30,36 @@ pub fn has_calls() -> bool {
             && segment.p_flags & libc::PF_X != 0
             && segment.p_flags & libc::PF_R != 0
     };
-    segments.iter().filter(is_code).any(|segment| {
-        let start = base.wrapping_add(segment.p_vaddr as usize) as *const u8;
-        // SAFETY: a segment of the file that is mapped as readable.
-        has_call(unsafe { slice::from_raw_parts(start, (segment.p_filesz as usize).min(SCANNED_MAX)) })
-    })
+    let code = || segments.iter().filter(is_code);
+    let look = || {
+        code().any(|segment| {
+            let start = base.wrapping_add(segment.p_vaddr as usize) as *const u8;
+            // SAFETY: a segment of the file that is mapped as readable.
+            has_call(unsafe { slice::from_raw_parts(start, (segment.p_filesz as usize).min(SCANNED_MAX)) })
+        })
+    };
+    let is_large = code().any(|segment| segment.p_filesz as usize >= REMEMBERED_MIN);
+    if is_large { remembered(look) } else { look() }
+}
+
+/// What is known of the file that this process executes, or what `look` finds.
+fn remembered(look: impl Fn() -> bool) -> bool {
+    let Ok(file) = raw::stat(c"/proc/self/exe") else { return look() };
+    let parts =
+        [file.st_dev, file.st_ino, file.st_size as u64, file.st_ctime as u64, file.st_ctime_nsec as u64];
+    let mix = |hash: u64, part: &u64| (hash ^ part).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+    let hash = parts.iter().fold(1, mix) | 1;
+    let place = LOOKED_THROUGH + (hash >> 32) as usize % LOOKED_THROUGH_COUNT * size_of::<u64>();
+    let looked = view::with_counters(|counters| {
+        let known = counters.u64(place);
+        if known | 1 == hash {
+            return known == hash;
+        }
+        let found = look();
+        counters.set_u64(place, if found { hash } else { hash & !1 });
+        found
+    });
+    looked.unwrap_or_else(|_| look())
 }
 
 /// Whether there is a system call among the instructions: its two bytes behind what is likely to come before it.

@@ -54,7 +54,7 @@ symbols! {
     system popen pclose wordexp wordfree dlopen dlmopen dladdr dladdr1 dl_iterate_phdr chroot
     bind connect sendto sendmsg sendmmsg getsockname getpeername accept accept4
     recvfrom __recvfrom_chk recvmsg recvmmsg inotify_add_watch syscall
-    setuid seteuid setreuid setresuid
+    fork setuid seteuid setreuid setresuid
     sigaction __sigaction signal bsd_signal ssignal sigprocmask pthread_sigmask getauxval
     qsort clock_gettime _exit _Exit quick_exit
 }

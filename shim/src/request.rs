@@ -3,7 +3,7 @@
 //! When the daemon goes away the same request is sent again to its successor, which knows whether it was carried out.
 
 use crate::init;
-use crate::line::{ForkState, Line, connection, daemon_is_there, shares_memory, state};
+use crate::line::{Connected, ForkState, Line, connection, daemon_is_there, shares_memory, state};
 use crate::raw::{self, Errno};
 use crate::slot::Outcome;
 use crate::view;
@@ -11,7 +11,8 @@ use crate::wire::{receive, send_parts};
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicI32, Ordering};
 use vrift_protocol::frame::{
-    FLAG_BY_NAME, FLAG_REPLY, FLAG_RETRY, PROBE_TIMEOUT_MS, RECONNECT_TIMEOUT_MS, SILENCE_TIMEOUT_MS,
+    FLAG_BY_NAME, FLAG_REPLY, FLAG_RETRY, FLAG_WITH_REQUEST, PROBE_TIMEOUT_MS, RECONNECT_TIMEOUT_MS,
+    SILENCE_TIMEOUT_MS,
 };
 use vrift_protocol::slot::FRAME_MAX;
 use vrift_protocol::vnode_op::XATTRS_LEN_MAX;
@@ -181,7 +182,7 @@ impl<'a> Request<'a> {
             }
         };
         loop {
-            let attempt = line.connected().and_then(|fd| self.exchange::<LEN>(fd, &header, more));
+            let attempt = line.connected().and_then(|line| self.exchange::<LEN>(&line, &header, more));
             match attempt {
                 Ok((status, reply, fd)) => {
                     answered(deadline_ns);
@@ -215,12 +216,19 @@ impl<'a> Request<'a> {
 
     fn exchange<const LEN: usize>(
         &self,
-        fd: c_int,
+        line: &Connected,
         header: &FrameHeader,
         more: &mut [u8],
     ) -> Result<(u32, VnodeReply, Option<c_int>), Errno> {
-        let parts = [header.as_bytes(), self.body.as_bytes(), self.name, self.name2];
-        send_parts(fd, &parts)?;
+        let fd = line.fd;
+        let (hello, body) = (line.hello.as_ref().map_or(&[][..], IntoBytes::as_bytes), self.body.as_bytes());
+        let rest_len = hello.len() + header.len.get() as usize;
+        let greeting = FrameHeader {
+            flags: U32::new(FLAG_WITH_REQUEST),
+            ..FrameHeader::request(Op::Hello, 0, rest_len)
+        };
+        let parts = [greeting.as_bytes(), hello, header.as_bytes(), body, self.name, self.name2];
+        send_parts(fd, if line.hello.is_some() { &parts } else { &parts[2..] })?;
         loop {
             let mut bytes = [0u8; LEN];
             let (len, passed) = match receive(fd, &mut bytes, self.cloexec) {
@@ -238,7 +246,7 @@ impl<'a> Request<'a> {
                 return Err(libc::EPROTO);
             };
             if reply.flags.get() & FLAG_REPLY == 0 || reply.request_id != header.request_id || op != self.op {
-                // The answer to Hello, or one that an interrupted request did not wait for.
+                // The answer to a Hello, or one that an interrupted request did not wait for.
                 drop_passed();
                 if op == Op::Hello && reply.status.get() != 0 {
                     return Err(libc::EPROTO);

@@ -201,6 +201,20 @@ fn set_fixed(reader: &Reader, fixed: &FixedCell) -> Result<(), Errno> {
     Ok(())
 }
 
+/// Calls `with` for the counters of a process that may never look at the index.
+pub fn with_counters<T>(with: impl FnOnce(&Window) -> T) -> Result<T, Errno> {
+    let len = counters::COUNTERS_LEN;
+    let fd = open_in_runtime::<256>(names::COUNTERS_FILE, libc::O_RDWR | libc::O_CLOEXEC)?;
+    let mapped = raw::map_file(fd, len, libc::PROT_READ | libc::PROT_WRITE);
+    raw::close(fd);
+    let base = mapped?;
+    // SAFETY: a shared writable mapping of this length until the end of this function.
+    let result = with(&unsafe { Window::new(base, len) });
+    // SAFETY: nobody else knows of it.
+    unsafe { raw::unmap(base, len) };
+    Ok(result)
+}
+
 fn fixed() -> Result<&'static Fixed, Errno> {
     index()?;
     // SAFETY: written before the first index was published.

@@ -11,8 +11,12 @@ pub fn address_of(path: &[u8]) -> libc::sockaddr_un {
     address
 }
 
+/// A greeting in two parts and a request in four.
+const PARTS_MAX: usize = 6;
+
+/// Sends the parts, at most [`PARTS_MAX`], as one datagram.
 pub fn send_parts(fd: c_int, parts: &[&[u8]]) -> Result<(), Errno> {
-    let mut slices = [libc::iovec { iov_base: core::ptr::null_mut(), iov_len: 0 }; 4];
+    let mut slices = [libc::iovec { iov_base: core::ptr::null_mut(), iov_len: 0 }; PARTS_MAX];
     for (slice, part) in slices.iter_mut().zip(parts) {
         *slice = libc::iovec { iov_base: part.as_ptr().cast_mut().cast(), iov_len: part.len() };
     }

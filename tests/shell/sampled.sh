@@ -20,6 +20,9 @@ sampled() {
 names() { check "it says: $1" grep -qF "$1" "$T/said"; }
 silent() { fails "nobody is named" grep -F ' of its own on the view' "$T/said"; }
 
+# Programs that are remembered.
+looked_through() { cat "$XDG_RUNTIME_DIR"/vrift/*/w/*/counters | od -An -v -t u8 -w8 -j 1024 | grep -cvx ' *0'; }
+
 checks() { gcc -o main main.c && ./main && is "$(cat one)" one 'a run'; }
 
 phases() {
@@ -41,6 +44,24 @@ phases() {
         sampled 1 "SIGSYS $how" "$BIN/own_calls" $how "$VIEW/one"
         is "$(cat "$T/out")" done "SIGSYS $how: as natively"
         names 'own_calls made 1 system call'
+    done
+    # What a large program was found to have is remembered, as long as it is the same file.
+    printf '.text\n.skip 300000, 0x90\n.section .note.GNU-stack,"",@progbits\n' >"$T/large.s"
+    echo 'int main(void) { return 0; }' | gcc -o "$T/large" -x c - -x assembler "$T/large.s"
+    sampled 1 'a large program without such calls' "$T/large"
+    silent
+    check 'it is remembered' [ "$(looked_through)" -gt 0 ]
+    gcc -O2 -o "$T/large" -x c - -x assembler "$T/large.s" <<'EOF'
+int main(void)
+{
+    long result;
+    __asm__ volatile("syscall" : "=a"(result) : "a"(257), "D"(-100), "S"("one"), "d"(0) : "rcx", "r11", "memory");
+    return 0;
+}
+EOF
+    for time in first second; do
+        sampled 1 "another one by that name, the $time time" "$T/large"
+        names 'large made 1 system call of its own on the view, unseen (openat one)'
     done
     sampled 1 'a path outside the view' "$BIN/own_calls" open /etc/passwd
     silent

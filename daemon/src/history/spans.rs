@@ -13,7 +13,7 @@ const SPANS_MAX: usize = 2000;
 /// How far up the parents of a process are looked for: builds within builds have some ten.
 const ANCESTORS_MAX: usize = 64;
 /// Bytes of a command.
-const COMMAND_LEN_MAX: u64 = 200;
+const COMMAND_LEN_MAX: usize = 200;
 
 struct Known {
     /// Process that began the run it is of; None: not known.
@@ -123,14 +123,11 @@ fn parent_of(pid: u32) -> Option<u32> {
 
 /// The first arguments, with blanks between them; empty: the process is gone.
 fn command_of(pid: u32) -> Vec<u8> {
-    let mut text = Vec::new();
-    if let Ok(file) = File::open(format!("/proc/{pid}/cmdline")) {
-        let _ = file.take(COMMAND_LEN_MAX).read_to_end(&mut text);
-    }
-    while text.last() == Some(&0) {
-        text.pop();
-    }
-    text.iter().map(|byte| if *byte == 0 { b' ' } else { *byte }).collect()
+    let mut bytes = [0; COMMAND_LEN_MAX];
+    let len =
+        File::open(format!("/proc/{pid}/cmdline")).and_then(|mut file| file.read(&mut bytes)).unwrap_or(0);
+    let len = bytes[..len].iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    bytes[..len].iter().map(|byte| if *byte == 0 { b' ' } else { *byte }).collect()
 }
 
 #[cfg(test)]

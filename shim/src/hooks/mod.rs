@@ -11,6 +11,7 @@ pub mod env;
 pub mod exec;
 pub mod exit;
 pub mod fd;
+pub mod fork;
 pub mod fts;
 pub mod glob;
 pub mod ids;
