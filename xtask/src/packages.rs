@@ -74,6 +74,9 @@ const GUEST: &[(&str, &str)] = &[
 /// What tests/browser needs: some 300 MB with what it brings, so only the long tests ask for it.
 const BROWSER: &[(&str, &str)] = &[("chromium", "chromium")];
 
+/// What tests/package needs beside dpkg.
+const PACKAGE: &[(&str, &str)] = &[("systemd-socket-activate", "systemd"), ("systemd-analyze", "systemd")];
+
 /// Installs what is missing when that is allowed; otherwise names the line that does.
 pub fn ensure() -> Result<()> {
     install(NEEDED, NEEDED_FILES)
@@ -82,6 +85,11 @@ pub fn ensure() -> Result<()> {
 /// The same for the browser.
 pub fn ensure_browser() -> Result<()> {
     install(BROWSER, &[])
+}
+
+/// The same for the test of our own package.
+pub fn ensure_package() -> Result<()> {
+    install(PACKAGE, &[])
 }
 
 /// The same for the guest.

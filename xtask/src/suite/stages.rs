@@ -206,6 +206,7 @@ fn browser(evidence: &mut Evidence) -> Result<Tally> {
 }
 
 fn package(evidence: &mut Evidence) -> Result<Tally> {
+    packages::ensure_package()?;
     crate::package::run()?;
     watched(&process::program(workspace::root().join("tests/package/run")), evidence, tally::of_script)
 }
