@@ -38,7 +38,8 @@ phases() {
     in_view checks
     if native; then ok 'shells # SKIP there is no view without vrift'; return; fi
     export VIEW
-    mkdir -p "$T/.config/fish"
+    # With the second folder, fish does not make completions of all manual pages.
+    mkdir -p "$T/.config/fish" "$T/.local/share/fish/generated_completions"
     echo 'OWN=rc-of-bash' >"$T/.bashrc"
     echo 'OWN=rc-of-zsh; PROMPT="%% "' >"$T/.zshrc"
     echo 'EARLY=1' >"$T/.zshenv"
