@@ -41,6 +41,10 @@ pub struct DaemonStats {
     pub requests: AtomicU64,
     pub malformed: AtomicU64,
     pub refused: AtomicU64,
+    /// Contents of files that were taken in or written.
+    pub contents: AtomicU64,
+    /// Of these, such that were there already.
+    pub known_contents: AtomicU64,
 }
 
 pub struct Daemon {
@@ -247,6 +251,13 @@ impl Daemon {
         let vnode = workspace.index.next_vnode();
         self.spares.discard(self, workspace.id, vnode);
         vnode
+    }
+
+    /// Contents of files came: so many that the store did not have, their bytes, and so many that it had.
+    pub fn note_contents(&self, new: u64, new_bytes: u64, known: u64) {
+        self.new_bytes.fetch_add(new_bytes, Ordering::Relaxed);
+        self.stats.contents.fetch_add(new + known, Ordering::Relaxed);
+        self.stats.known_contents.fetch_add(known, Ordering::Relaxed);
     }
 
     /// A number that no other thing of this daemon has.

@@ -14,7 +14,6 @@ use nix::errno::Errno;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 use vrift_protocol::admin::{PathBytes, Problem, Settle, Taken};
@@ -100,7 +99,7 @@ fn first_ingest(
     let guard = FreshGuard::new(daemon);
     let mut gives_back = GivesBack(false);
     let eye = daemon.noticed.open(dir, daemon.config.ingest.gitignore);
-    let found = read(daemon, (dir, &Base::default(), eye.as_ref()), None, tell)?;
+    let mut found = read(daemon, (dir, &Base::default(), eye.as_ref()), None, tell)?;
     gives_back.0 = found.rows.len() > LARGE_ROWS;
     let (id, name) = {
         let mut spaces = daemon.spaces();
@@ -113,7 +112,7 @@ fn first_ingest(
         (spaces.last_id, name)
     };
     let mut taken = Taken { workspace: name.clone(), view: dir.into(), created: true, ..Taken::default() };
-    let new = Base { rows: found.rows };
+    let new = Base { rows: std::mem::take(&mut found.rows) };
     let sums = tables::Sums::of(&new);
     sums.tell(&mut taken);
     let made = make_workspace(daemon, id, &name, dir, &new, &mut taken).and_then(|workspace| {
@@ -136,21 +135,16 @@ fn first_ingest(
         let again = again(&found.skipped, &taken.conflicts);
         daemon.noticed.keep(id, eye, base, again, sums.linked);
     }
-    (taken.ignored, taken.ignored_count) = (found.ignored, found.ignored_count);
-    tell_of(daemon, &mut taken, found.skipped, (found.new_bytes, found.duplicates, found.looked_at));
+    (taken.ignored, taken.ignored_count) = (std::mem::take(&mut found.ignored), found.ignored_count);
+    tell_of(daemon, &mut taken, found);
     taken.elapsed_ms = started.elapsed().as_millis() as u64;
     Ok(taken)
 }
 
-fn tell_of(
-    daemon: &Daemon,
-    taken: &mut Taken,
-    skipped: Vec<Problem>,
-    (new_bytes, duplicates, looked_at): (u64, u64, u64),
-) {
-    (taken.skipped, taken.new_bytes, taken.duplicates) = (skipped, new_bytes, duplicates);
-    taken.looked_at = looked_at;
-    daemon.new_bytes.fetch_add(new_bytes, Ordering::Relaxed);
+fn tell_of(daemon: &Daemon, taken: &mut Taken, found: Found) {
+    daemon.note_contents(found.new_files, found.new_bytes, found.duplicates);
+    (taken.skipped, taken.looked_at) = (found.skipped, found.looked_at);
+    (taken.new_bytes, taken.duplicates) = (found.new_bytes, found.duplicates);
 }
 
 /// What an ingest that comes to nothing has put is collected soon.
@@ -246,7 +240,7 @@ pub fn take_in(
         None => base,
     };
     let again = again(&found.skipped, &taken.conflicts);
-    (taken.ignored, taken.ignored_count) = (found.ignored, found.ignored_count);
+    (taken.ignored, taken.ignored_count) = (std::mem::take(&mut found.ignored), found.ignored_count);
     match (eye, opened, base) {
         (Some(eye), _, Some(base)) => {
             let (ignored, count) = eye.left_out(IGNORED_MAX);
@@ -257,7 +251,7 @@ pub fn take_in(
         (None, Some(eye), Some(base)) => daemon.noticed.keep(id, eye, base, again, linked),
         _ => {}
     }
-    tell_of(daemon, &mut taken, found.skipped, (found.new_bytes, found.duplicates, found.looked_at));
+    tell_of(daemon, &mut taken, found);
     taken.elapsed_ms = started.elapsed().as_millis() as u64;
     Ok(taken)
 }

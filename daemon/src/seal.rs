@@ -9,7 +9,6 @@ use nix::errno::Errno;
 use std::collections::VecDeque;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::sync::atomic::Ordering;
 use vrift_cas::{CasError, CommitOutcome, PrepareOutcome, Prepared};
 use vrift_manifest::{Content, SetAttr, VnodeNo};
 
@@ -269,8 +268,9 @@ impl Daemon {
         match committed {
             Ok(CommitOutcome::Sealed(_)) => {
                 self.spares.forget_held(workspace, vnode);
-                if is_new {
-                    self.new_bytes.fetch_add(sealed.size_bytes, Ordering::Relaxed);
+                match is_new {
+                    true => self.note_contents(1, sealed.size_bytes, 0),
+                    false => self.note_contents(0, 0, 1),
                 }
                 // The name by which readers open it, so that the first of them need not ask for it.
                 let blob = self.cas.hot_path(&sealed.hash);

@@ -221,7 +221,7 @@ fn take_back(daemon: &Daemon, id: u32, state: &mut State, taken: &mut Taken) -> 
     daemon.seal_all(id).map_err(fail)?;
     let next = TakeIn::new(daemon, Goal::Live { id }, &old, &new, taken).later_wins().run().map_err(fail)?;
     taken.new_bytes = found.new_bytes;
-    daemon.new_bytes.fetch_add(found.new_bytes, Ordering::Relaxed);
+    daemon.note_contents(found.new_files, found.new_bytes, found.duplicates);
     if let Some(next) = next {
         *state = State { base: Arc::new(next), seen: None };
     }

@@ -102,4 +102,10 @@ pub struct Stats {
     pub bytes: u64,
     pub runs: u64,
     pub failed_runs: u64,
+    /// Path look-ups of processes in workspaces, and their requests to the daemon, since the machine was started.
+    pub lookups: u64,
+    pub requests: u64,
+    /// Contents of files that came since the daemon was started, and those among them that the store had.
+    pub contents: u64,
+    pub known_contents: u64,
 }

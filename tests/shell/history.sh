@@ -34,11 +34,18 @@ phases() {
     is "$(field runs) $(field failed_runs)" '3 1' 'count runs'
     exits 0 'for people' said stats
     check 'with the project' has '^  tree: [0-9]* files, .*; 3 runs in '
+    before=$(said stats --json; echo "$(field contents) $(field known_contents)")
+    exits 0 'equal bytes' said run -q -- cp file again
+    exits 0 'are a hit' said stats --json
+    is "$(field contents) $(field known_contents)" "$((${before% *} + 1)) $((${before#* } + 1))" 'in the store'
+    check "and $(field lookups) look-ups" [ "$(field lookups)" -gt "$(field requests)" ]
+    exits 0 'rates for people' said stats
+    check 'are shares' has '^hits: [0-9.]*% of [0-9,]* path look-ups without the daemon; [0-9.]*% of [0-9]* contents* were in the store already$'
     exits 0 'only of a workspace' said history -w nothing
     is "$(cat "$T/said")" '' 'that has none'
 
     exits 0 'a report' said report -o "$T/page.html"
-    check 'has the last run' grep -q 'Run 3 in tree' "$T/page.html"
+    check 'has the last run' grep -q 'Run 4 in tree' "$T/page.html"
     mkfifo "$T/pipe"
     cat "$T/pipe" >"$T/piped.html" &
     exits 0 'a report into a pipe' timeout 20 env -C "$VIEW" "$VRIFT" report -o "$T/pipe" >"$T/out" 2>&1

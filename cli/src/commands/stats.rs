@@ -47,6 +47,11 @@ pub fn dedup_ratio(sums: &Sums) -> f64 {
     if sums.blob_bytes == 0 { 1.0 } else { sums.bytes as f64 / sums.blob_bytes as f64 }
 }
 
+/// In percent, with one decimal place.
+fn share(part: u64, whole: u64) -> String {
+    format!("{:.1}%", if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 })
+}
+
 fn print(out: &mut Output, sums: &Sums) -> Result<()> {
     out.line(&format!(
         "store: {}, {} of content in {}, {} of journal",
@@ -61,6 +66,13 @@ fn print(out: &mut Output, sums: &Sums) -> Result<()> {
         count(sums.files, "file", "files"),
         dedup_ratio(sums),
         count(sums.snapshots, "snapshot", "snapshots")
+    ))?;
+    out.line(&format!(
+        "hits: {} of {} without the daemon; {} of {} were in the store already",
+        share(sums.lookups.saturating_sub(sums.requests), sums.lookups),
+        count(sums.lookups, "path look-up", "path look-ups"),
+        share(sums.known_contents, sums.contents),
+        count(sums.contents, "content", "contents")
     ))?;
     out.line(&format!("{}, {} of them failed", count(sums.runs, "run", "runs"), sums.failed_runs))?;
     for project in sums.projects.iter().take(PROJECTS_NAMED) {

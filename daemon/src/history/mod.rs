@@ -10,6 +10,7 @@ use crate::daemon::Daemon;
 use db::Db;
 use spans::Spans;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use vrift_manifest::VnodeNo;
@@ -205,6 +206,8 @@ pub fn stats(daemon: &Daemon, tell: &Teller<'_>) -> Result<Stats, Refusal> {
         journal_bytes: store.journal_bytes,
         blobs: store.blobs,
         blob_bytes: store.blob_bytes,
+        contents: daemon.stats.contents.load(Ordering::Relaxed),
+        known_contents: daemon.stats.known_contents.load(Ordering::Relaxed),
         ..Stats::default()
     };
     let ids: Vec<u32> = daemon.spaces().workspaces.keys().copied().collect();
@@ -223,6 +226,9 @@ pub fn stats(daemon: &Daemon, tell: &Teller<'_>) -> Result<Stats, Refusal> {
             }
         });
         projects.push(project);
+        let counts = roll::counts(&daemon.folders.workspace_runtime(id));
+        stats.lookups = stats.lookups.saturating_add(counts.lookups);
+        stats.requests = stats.requests.saturating_add(counts.requests);
     }
     {
         let spaces = daemon.spaces();

@@ -20,6 +20,10 @@ pub struct Counts {
     pub processes: u64,
     /// Lines of the roll that were taken so far.
     pub taken: u64,
+    /// Path look-ups in the view.
+    pub lookups: u64,
+    /// Requests to the daemon.
+    pub requests: u64,
 }
 
 /// CLOCK_MONOTONIC in ns, as processes note it.
@@ -40,6 +44,8 @@ pub fn counts(runtime: &Path) -> Counts {
         Ok(()) => Counts {
             processes: number_at(&page, counters::PROCESSES),
             taken: number_at(&page, counters::ROLL_TAKEN),
+            lookups: number_at(&page, counters::LOOKUPS),
+            requests: number_at(&page, counters::REQUESTS),
         },
         Err(_) => Counts::default(),
     }
@@ -179,7 +185,7 @@ mod tests {
         write(&mut period, 2, 7, (3_000_000, 0), b"killed");
         let open = Span { open_ended: true, ..span(102, b"killed", 2000, 6000) };
         assert_eq!(period.spans(), [span(100, b"cc1", 1000, 3000), open]);
-        assert_eq!(counts(dir.path()), Counts { processes: 0, taken: 3 });
+        assert_eq!(counts(dir.path()), Counts { taken: 3, ..Counts::default() });
         period.taken.0 = 3;
         assert_eq!(period.spans(), []);
     }

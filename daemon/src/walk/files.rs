@@ -57,6 +57,7 @@ impl Walk<'_> {
             };
             if fstat(&file).is_ok_and(|after| facts(&after) == facts(&stat)) {
                 if read.new {
+                    found.new_files += 1;
                     found.new_bytes += read.len_bytes;
                 } else {
                     found.duplicates += 1;

@@ -19,7 +19,10 @@ pub struct Found {
     /// Rows of files with several names that are as they were: of use where another of their names is not.
     pub linked: Vec<Row>,
     pub skipped: Vec<Problem>,
+    /// Files whose content the store did not have, and its bytes.
+    pub new_files: u64,
     pub new_bytes: u64,
+    /// Files whose content it had.
     pub duplicates: u64,
     /// Left out by rules, the tops alone: the first ones, and how many.
     pub ignored: Vec<PathBytes>,
@@ -80,6 +83,7 @@ impl Found {
 
 pub(super) fn merge(all: &mut Found, mut part: Found) {
     all.rows.append(&mut part.rows);
+    all.new_files += part.new_files;
     all.new_bytes += part.new_bytes;
     all.duplicates += part.duplicates;
     all.ignored_count += part.ignored_count;
