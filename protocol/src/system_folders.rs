@@ -77,20 +77,41 @@ pub fn parse(text: &[u8]) -> u64 {
 /// and nobody else writes them.
 #[cfg(feature = "std")]
 pub fn survey(view: &std::path::Path) -> u64 {
-    use std::os::unix::fs::MetadataExt;
-    let is_roots = |path: &std::path::Path| {
-        path.ancestors().all(|folder| {
-            std::fs::symlink_metadata(folder)
-                .is_ok_and(|is| is.uid() == 0 && (is.file_type().is_symlink() || is.mode() & 0o022 == 0))
-        })
+    use std::path::Path;
+    let look = |folder: &Path| std::fs::symlink_metadata(folder).ok();
+    // Those that are no symlink, have none on the way to them, and are root's: below them one look is enough.
+    let mut plain: Vec<&Path> = Vec::from_iter(look(Path::new("/")).filter(is_roots).map(|_| Path::new("/")));
+    let mut leads_outside = |folder: &'static str| {
+        let folder = Path::new(folder);
+        match look(folder) {
+            Some(is) if is.is_dir() && folder.parent().is_some_and(|parent| plain.contains(&parent)) => {
+                let is_roots = is_roots(&is);
+                plain.extend(is_roots.then_some(folder));
+                is_roots && !folder.starts_with(view)
+            }
+            Some(_) => all_leads_outside(folder, view),
+            None => false,
+        }
     };
-    let leads_outside = |folder: &&str| {
-        let folder = std::path::Path::new(folder);
-        std::fs::canonicalize(folder)
-            .is_ok_and(|real| real.is_dir() && !real.starts_with(view) && is_roots(folder) && is_roots(&real))
-    };
-    let bits = FOLDERS.iter().enumerate().filter(|(_, folder)| leads_outside(folder));
+    let bits = FOLDERS.into_iter().enumerate().filter(|(_, folder)| leads_outside(folder));
     bits.fold(0, |bits, (bit, _)| bits | 1 << bit)
+}
+
+/// Root's, and a symlink or written by nobody else.
+#[cfg(feature = "std")]
+fn is_roots(is: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    is.uid() == 0 && (is.file_type().is_symlink() || is.mode() & 0o022 == 0)
+}
+
+/// As [`survey`], of one folder, of which and of those above it nothing is known.
+#[cfg(feature = "std")]
+fn all_leads_outside(folder: &std::path::Path, view: &std::path::Path) -> bool {
+    let all_roots = |path: &std::path::Path| {
+        path.ancestors().all(|folder| std::fs::symlink_metadata(folder).is_ok_and(|is| is_roots(&is)))
+    };
+    std::fs::canonicalize(folder)
+        .is_ok_and(|real| real.is_dir() && !real.starts_with(view) && all_roots(folder) && all_roots(&real))
 }
 
 #[cfg(test)]
@@ -109,6 +130,18 @@ mod tests {
         let is_link = std::fs::symlink_metadata("/bin").unwrap().is_symlink();
         assert_eq!(is_outside(bits, b"/bin"), !is_link);
         assert_eq!(survey(Path::new("/")), 0);
+    }
+
+    #[test]
+    fn the_short_way_finds_what_the_long_one_does() {
+        for view in ["/home/somebody/project", "/usr", "/usr/lib", "/usr/lib/gcc/x86_64-linux-gnu", "/"] {
+            let view = Path::new(view);
+            let found = |(bit, _): &(usize, &&str)| survey(view) >> bit & 1 != 0;
+            let short: Vec<_> = FOLDERS.iter().enumerate().filter(found).map(|(_, folder)| *folder).collect();
+            let long: Vec<_> =
+                FOLDERS.into_iter().filter(|folder| all_leads_outside(Path::new(folder), view)).collect();
+            assert_eq!(short, long, "{}", view.display());
+        }
     }
 
     #[test]
