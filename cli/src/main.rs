@@ -19,6 +19,7 @@ mod places;
 mod probe;
 mod program;
 mod progress;
+mod quick;
 mod quote;
 mod secret_input;
 mod services;
@@ -48,6 +49,9 @@ fn main() -> ExitCode {
         Some(unreached::UNREACHED) => return ExitCode::from(unreached::run(&given[2..])),
         Some(probe::PROBE) => return ExitCode::from(probe::report()),
         _ => {}
+    }
+    if let Some((quiet, run)) = quick::run(&given) {
+        return ExitCode::from(finish(run.run(quiet)));
     }
     match args::Cli::try_parse_from(&given) {
         Ok(cli) => ExitCode::from(finish(commands::run(cli))),

@@ -1,6 +1,10 @@
 //! The unsafe steps of the command line: what happens in a child between fork and exec, and signals' actions.
 #![allow(unsafe_code)]
 
+mod signals;
+
+pub use signals::{catch_signals, ignore_signals, pass_no_more_signals, pass_signals_to};
+
 use nix::sys::prctl;
 use nix::sys::signal::{
     SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, pthread_sigmask, raise, sigaction,

@@ -18,7 +18,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
-use vrift_protocol::admin::{PathBytes, RunEnd, Target, View};
+use vrift_protocol::admin::{PathBytes, RunEnd, View};
 use vrift_protocol::history::{COMMAND_LEN_MAX, RunReport};
 use vrift_protocol::names;
 
@@ -120,11 +120,9 @@ impl InView {
         let strict = self.strict.take();
         let cwd = PathBytes::from(self.cwd.clone());
         let name = self.view.workspace.clone();
-        let times = self.times;
-        let watch = Watch::start(self.session, &name);
-        let status = signals.wait(&mut child);
-        let session = watch.ok().and_then(Watch::stop);
-        let status = status.map_err(|source| CliError::Spawn { path: PathBuf::from(&command[0]), source })?;
+        let status = signals
+            .wait(&mut child, &mut Watch::new(&mut self.session, &name))
+            .map_err(|source| CliError::Spawn { path: PathBuf::from(&command[0]), source })?;
         let code = match strict.is_none_or(Strict::finish) {
             true => exit_code(status),
             false => NOT_STRICT,
@@ -136,16 +134,8 @@ impl InView {
             began_ns: began.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64),
             elapsed_ms: clock.elapsed().as_millis() as u64,
         });
-        let end = match session {
-            Some(mut session) => {
-                times.finish(&mut session, &name).and_then(|()| session.leave(&name, remembered))
-            }
-            // Its thread was lost: a new connection ends the run as well.
-            None => Session::open(self.quiet).and_then(|mut session| {
-                session.enter(Target::Name(name.clone()), false, true)?;
-                session.leave(&name, remembered)
-            }),
-        };
+        let times = self.times;
+        let end = times.finish(&mut self.session, &name).and_then(|()| self.session.leave(&name, remembered));
         let synced = report(&end, self.started, self.quiet);
         Ok(if code == 0 && !synced { 3 } else { code })
     }
