@@ -29,12 +29,12 @@ pub struct Blank {
 }
 
 impl Cas {
-    /// Empties a staging file if it is certain that nobody has it open. None, and it is as it was: somebody has, or
-    /// nobody can tell.
+    /// Empties a staging file if it is certain that nobody has it open, and its user and group are `owner`, those of its
+    /// folder. None, and it is as it was: somebody has it open, or nobody can tell.
     ///
     /// # Errors
     /// `Io`.
-    pub fn blank_staging(&self, ws: u32, vnode: u64) -> Result<Option<Blank>, CasError> {
+    pub fn blank_staging(&self, ws: u32, vnode: u64, owner: (u32, u32)) -> Result<Option<Blank>, CasError> {
         let path = self.staging_path(ws, vnode);
         if *self.lease_support() != LeaseSupport::Works {
             return Ok(None);
@@ -47,13 +47,14 @@ impl Cas {
             other => other.map_err(CasError::io("F_SETLEASE", &path))?,
         }
         let stat = file.metadata().map_err(CasError::io("stat", &path))?;
-        let dir = self.staging_dir(ws);
-        let folder = fs::symlink_metadata(&dir).map_err(CasError::io("stat", &dir))?;
-        let is_as_made = (stat.uid(), stat.gid(), stat.nlink()) == (folder.uid(), folder.gid(), 1);
+        let is_as_made = (stat.uid(), stat.gid(), stat.nlink()) == (owner.0, owner.1, 1);
         if !is_as_made || stat.mode() & 0o7000 != 0 {
             return Ok(None);
         }
-        file.set_len(0).map_err(CasError::io("truncation", &path))?;
+        // It may have room beyond its end: fallocate(2).
+        if (stat.len(), stat.blocks()) != (0, 0) {
+            file.set_len(0).map_err(CasError::io("truncation", &path))?;
+        }
         if stat.mode() & 0o777 != BLANK_MODE {
             file.set_permissions(Permissions::from_mode(BLANK_MODE)).map_err(CasError::io("chmod", &path))?;
         }

@@ -159,11 +159,13 @@ impl Prepared<'_> {
     }
 
     /// Puts the content into the store before anything refers to it; true if it is new there. It is durable after the
-    /// store's next sync, and before every record that is appended after this returned.
+    /// store's next sync, and before every record that is appended after this returned. The folder that [`Self::commit`]
+    /// needs is made as well: lack of room is found here.
     ///
     /// # Errors
     /// `SourceChanged`: a writer came. `Io`, `NoSpace`, `Store`.
     pub fn store(&self) -> Result<bool, CasError> {
+        make_parent(&self.cas.hot_path(&self.sealed.hash))?;
         let copy;
         let content = if self.sealed.adopted {
             &self.file

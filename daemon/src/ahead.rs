@@ -7,16 +7,20 @@
 use crate::daemon::Daemon;
 use crate::kill_points;
 use nix::sys::stat::{Mode, SFlag, mknod, umask};
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::fs;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use vrift_cas::BLANK_MODE;
+use vrift_manifest::{Index, VnodeNo};
 
 /// Workspace and number.
 pub type Key = (u32, u64);
 
 /// Blank files that are kept ready at a time. An inode and a directory entry each.
 const READY_MAX: usize = 4096;
+/// So many of the next numbers are looked at for one that has a blank file: what was removed last gets none before the
+/// thread for removed files comes round, and its numbers are the next ones.
+const LOOK_AT: usize = 64;
 
 /// Blank files, by the number of the vnode that they would become.
 #[derive(Default)]
@@ -33,11 +37,26 @@ impl Ready {
     }
 
     pub fn is_full(&self) -> bool {
-        self.files.len() >= READY_MAX
+        self.files.len() + self.under_way.len() >= READY_MAX
     }
 
     pub fn keep(&mut self, key: Key) {
         self.files.insert(key);
+    }
+
+    /// Notes up to `count` of the next numbers that have no file, which the caller is about to make.
+    pub fn begin(&mut self, workspace: u32, index: &Index, count: usize) -> VecDeque<VnodeNo> {
+        let mut numbers = VecDeque::new();
+        if !self.is_full() {
+            index.upcoming(&mut |number| {
+                if !self.has(&(workspace, number.0)) {
+                    numbers.push_back(number);
+                }
+                numbers.len() < count
+            });
+        }
+        self.under_way.extend(numbers.iter().map(|number| (workspace, number.0)));
+        numbers
     }
 
     /// Forgets the files of which `is_stale` says so; which.
@@ -64,6 +83,31 @@ impl Ahead {
         ready.unwrap_or_else(PoisonError::into_inner).files.remove(&key)
     }
 
+    /// What [`Ready::begin`] noted came to its end; whether the number has its file now.
+    pub fn end(&self, key: Key, is_made: bool) {
+        let mut ready = self.ready();
+        ready.under_way.remove(&key);
+        if is_made {
+            ready.files.insert(key);
+        }
+        drop(ready);
+        self.made.notify_all();
+    }
+
+    /// The number that a new file gets, under the core lock: one of the next that has a blank file, if there is one.
+    pub fn choose(&self, workspace: u32, index: &Index) -> VnodeNo {
+        let ready = self.ready();
+        let (mut looked_at, mut found) = (0, None);
+        if !ready.files.is_empty() {
+            index.upcoming(&mut |number| {
+                looked_at += 1;
+                found = Some(number).filter(|number| ready.files.contains(&(workspace, number.0)));
+                found.is_none() && looked_at < LOOK_AT
+            });
+        }
+        found.unwrap_or_else(|| index.next_vnode())
+    }
+
     /// Sees to it that one of the next numbers, of which there are as many as threads that do so, has a file. By a thread
     /// whose umask is its own.
     pub fn make_one(&self, daemon: &Daemon, workspace: u32, threads: usize) {
@@ -75,15 +119,9 @@ impl Ahead {
         let made = mknod(&path, SFlag::S_IFREG, Mode::from_bits_truncate(BLANK_MODE), 0);
         umask(usual);
         kill_points::pass(|| "ahead made".into());
-        let mut ready = self.ready();
-        ready.under_way.remove(&key);
         // One that is left from before is replaced by the request that gets its number; so it is made then when there is
         // no room now.
-        if made == Ok(()) {
-            ready.files.insert(key);
-        }
-        drop(ready);
-        self.made.notify_all();
+        self.end(key, made == Ok(()));
     }
 
     fn next_without(&self, daemon: &Daemon, workspace: u32, threads: usize) -> Option<Key> {

@@ -66,7 +66,7 @@ fn create(daemon: &Daemon, call: &Call, mut spaces: Spaces<'_>) -> Answer {
     if workspace.index.attr(call.dir()).is_none() {
         return Err(Errno::ENOENT);
     }
-    let vnode = workspace.index.next_vnode();
+    let vnode = daemon.spares.ahead.choose(call.workspace, &workspace.index);
     // The file is there before its name is: a reader that finds the name can open it.
     let path = daemon.folders.staging(call.workspace, vnode.0);
     let make = || new_staging(daemon, call, vnode, &path);

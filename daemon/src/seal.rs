@@ -205,17 +205,27 @@ impl Daemon {
             ctime_ns: stat.ctime() * 1_000_000_000 + stat.ctime_nsec(),
             mode: stat.mode(),
         });
-        let prepared = match self.cas.prepare_seal(workspace, vnode.0) {
-            Ok(PrepareOutcome::Prepared(prepared)) => prepared,
-            Ok(PrepareOutcome::Busy) => return Err(Ok(SealOutcome::Busy)),
-            Ok(PrepareOutcome::Gone) => return Err(Ok(SealOutcome::Gone)),
-            Err(error) => return Err(failed(error)),
+        let put = || -> Result<_, CasError> {
+            Ok(match self.cas.prepare_seal(workspace, vnode.0)? {
+                PrepareOutcome::Prepared(prepared) => {
+                    let is_new = prepared.store()?;
+                    Ok((prepared, is_new))
+                }
+                PrepareOutcome::Busy => Err(SealOutcome::Busy),
+                PrepareOutcome::Gone => Err(SealOutcome::Gone),
+            })
         };
-        match prepared.store() {
-            Ok(is_new) => {
+        let put = match put() {
+            // Files that wait to be used again have inodes, and what was in them.
+            Err(CasError::NoSpace { .. }) if self.make_room() => put(),
+            done => done,
+        };
+        match put {
+            Ok(Ok((prepared, is_new))) => {
                 kill_points::pass(|| "seal prepared".into());
                 Ok(Ready { vnode, prepared, times, is_new })
             }
+            Ok(Err(outcome)) => Err(Ok(outcome)),
             Err(CasError::SourceChanged { .. }) => Err(Ok(SealOutcome::Busy)),
             Err(error) => {
                 if matches!(error, CasError::NoSpace { .. }) {

@@ -1,6 +1,6 @@
 //! When staged becomes sealed: after some idle time. Who needs it at once calls `seal` itself.
 
-use crate::burst::{self, Burst};
+use crate::burst::Burst;
 use crate::daemon::{Daemon, cas_errno};
 use crate::seal;
 use nix::errno::Errno;
@@ -17,9 +17,10 @@ use vrift_manifest::VnodeNo;
 /// opens the same file again soon does not pay for a copy, and what is removed soon is never sealed.
 const IDLE: Duration = Duration::from_secs(1);
 /// A file without a name ends with its last fd: what it took is free this soon.
-const IDLE_UNNAMED: Duration = Duration::from_millis(200);
-/// After a message, others are waited for this long: being woken for each file that a client closes costs the client time.
-const GATHER: Duration = Duration::from_millis(10);
+const IDLE_UNNAMED: Duration = Duration::from_millis(100);
+/// Least time between two looks at the kernel's messages: being woken for each file that a client closes costs the client
+/// and this thread time. Files are sealed so much later than said above, those without a name twice that.
+const GATHER: Duration = Duration::from_millis(100);
 /// Sealing, which has the core lock for each file, waits at most this much longer while clients make one request after
 /// the other.
 const WAIT_MAX: Duration = Duration::from_secs(1);
@@ -98,8 +99,9 @@ pub fn run(daemon: &Arc<Daemon>) {
             });
         }
         if put_off {
-            std::thread::sleep(burst::LOOK);
+            burst.wait();
         } else {
+            std::thread::sleep(GATHER);
             wait(daemon, due.values().min().copied());
         }
         everything = collect(daemon, &mut due);
@@ -114,11 +116,8 @@ fn wait(daemon: &Daemon, next: Option<Instant>) {
         Some(inotify) => {
             let timeout = left
                 .map_or(PollTimeout::NONE, |left| PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX));
-            if poll(&mut [PollFd::new(inotify.as_fd(), PollFlags::POLLIN)], timeout)
-                .is_ok_and(|ready| ready > 0)
-            {
-                std::thread::sleep(GATHER);
-            }
+            // Interrupted: then there is one look more.
+            let _ = poll(&mut [PollFd::new(inotify.as_fd(), PollFlags::POLLIN)], timeout);
         }
     }
 }

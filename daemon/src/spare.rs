@@ -3,7 +3,7 @@
 //! file system below to free or to find an inode.
 
 use crate::ahead::{Ahead, Key, remove};
-use crate::burst::{self, Burst};
+use crate::burst::Burst;
 use crate::clock::timespec;
 use crate::daemon::Daemon;
 use crate::kill_points;
@@ -13,7 +13,7 @@ use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::statvfs::statvfs;
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use vrift_cas::{BLANK_MODE, Blank};
@@ -27,10 +27,11 @@ const LEN_MAX_BYTES: u64 = 64 * 1024;
 const ROOM_BYTES: u64 = 2 * LEFT_MAX as u64 * LEN_MAX_BYTES;
 /// How long an answer about free space counts.
 const ROOM_AGE_MAX: Duration = Duration::from_millis(100);
-/// Numbers that are looked up at a time.
-const BATCH: usize = 256;
-/// Removed files are waited for this long, so that there is one wake-up for many.
-const GATHER: Duration = Duration::from_millis(10);
+/// Numbers that are looked up at a time. A request that gets one of them waits until it has its file: some 100 us for each
+/// before it.
+const BATCH: usize = 16;
+/// Least time from one round to the next, so that there is one wake-up for many removed files.
+const GATHER: Duration = Duration::from_millis(100);
 /// Requests in a row put this work off for so long at most.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
@@ -136,46 +137,26 @@ impl Spares {
     }
 
     /// Takes on the next real file that was left: removes it if somebody has it open.
-    fn next(&self, daemon: &Daemon) -> Option<(Key, Option<Blank>)> {
+    fn next(&self, daemon: &Daemon, owner: &mut OwnerOf) -> Option<(Key, Option<Blank>)> {
         kill_points::pass(|| "spare".into());
         let _removing = lock(&self.removing);
         let key = lock(&self.left).keys.pop_first()?;
         // Whatever cannot be made blank can be removed.
-        let blank = daemon.cas.blank_staging(key.0, key.1).ok().flatten();
+        let blank =
+            owner.get(daemon, key.0).and_then(|owner| daemon.cas.blank_staging(key.0, key.1, owner).ok());
+        let blank = blank.flatten();
         if blank.is_none() {
             remove(daemon, key);
         }
         Some((key, blank))
     }
 
-    /// Keeps a blank file for one of `numbers`, which are those of `workspace` that have none, in their order.
-    fn keep(&self, daemon: &Daemon, workspace: u32, blank: Blank, numbers: &mut VecDeque<VnodeNo>) -> bool {
+    /// Next numbers of a workspace that have no blank file, as many as files were left, noted as about to get theirs.
+    fn numbers(&self, daemon: &Daemon, workspace: u32) -> VecDeque<VnodeNo> {
+        let count = lock(&self.left).keys.len() + 1;
         let spaces = daemon.spaces();
-        let Ok(of) = spaces.get(workspace) else { return false };
-        let mut ready = self.ahead.ready();
-        if ready.is_full() {
-            return false;
-        }
-        // Slots that were given back meanwhile are the next to be taken.
-        let first = of.index.next_vnode();
-        let is_next = |number: &VnodeNo| {
-            of.index.is_upcoming(*number) && (*number == first || ready.has(&(workspace, first.0)))
-        };
-        if !numbers.front().is_some_and(is_next) {
-            numbers.clear();
-            of.index.upcoming(&mut |number| {
-                if !ready.has(&(workspace, number.0)) {
-                    numbers.push_back(number);
-                }
-                numbers.len() < BATCH
-            });
-        }
-        let Some(number) = numbers.pop_front() else { return false };
-        let is_kept = blank.name(&daemon.cas, workspace, number.0).is_ok();
-        if is_kept {
-            ready.keep((workspace, number.0));
-        }
-        is_kept
+        let Ok(of) = spaces.get(workspace) else { return VecDeque::new() };
+        self.ahead.ready().begin(workspace, &of.index, count.min(BATCH))
     }
 
     /// Removes blank files for numbers that will not be given out any more.
@@ -190,6 +171,12 @@ impl Spares {
 }
 
 impl Daemon {
+    /// When the file system has no room: removes what waits to be used again. Whether there was any.
+    pub fn make_room(&self) -> bool {
+        let _spaces = self.spaces();
+        self.spares.give_back(self)
+    }
+
     /// At the start: nobody knows how clients opened the staged files before; blank files wait for the numbers that come next.
     pub fn take_over_spares(&self) {
         let spaces = self.spaces();
@@ -242,33 +229,77 @@ impl Left {
     }
 }
 
+/// Who owns a staging folder; one is remembered.
+#[derive(Default)]
+struct OwnerOf(Option<(u32, (u32, u32))>);
+
+impl OwnerOf {
+    fn get(&mut self, daemon: &Daemon, workspace: u32) -> Option<(u32, u32)> {
+        if self.0.is_none_or(|(of, _)| of != workspace) {
+            let stat = fs::symlink_metadata(daemon.folders.staging_dir(workspace)).ok()?;
+            self.0 = Some((workspace, (stat.uid(), stat.gid())));
+        }
+        self.0.map(|(_, owner)| owner)
+    }
+}
+
+/// Numbers of one workspace that are about to get blank files.
+struct Numbers<'a> {
+    ahead: &'a Ahead,
+    workspace: u32,
+    numbers: VecDeque<VnodeNo>,
+}
+
+impl Numbers<'_> {
+    /// Keeps a blank file for the next one.
+    fn keep(&mut self, daemon: &Daemon, blank: Blank) -> bool {
+        let Some(number) = self.numbers.pop_front() else { return false };
+        let is_kept = blank.name(&daemon.cas, self.workspace, number.0).is_ok();
+        self.ahead.end((self.workspace, number.0), is_kept);
+        is_kept
+    }
+}
+
+impl Numbers<'_> {
+    fn give_up(&mut self) {
+        self.numbers.drain(..).for_each(|number| self.ahead.end((self.workspace, number.0), false));
+    }
+}
+
 /// The thread that sees to what was left.
 pub fn run(daemon: &Arc<Daemon>) {
+    let spares = &daemon.spares;
     let mut burst = Burst::default();
     let mut weeded = Instant::now();
     loop {
-        daemon.spares.wait();
         std::thread::sleep(GATHER);
+        spares.wait();
         let since = Instant::now();
-        let (mut numbers, mut numbers_of) = (VecDeque::new(), 0);
+        let mut owner = OwnerOf::default();
+        let mut numbers = Numbers { ahead: &spares.ahead, workspace: 0, numbers: VecDeque::new() };
         loop {
             if burst.look(daemon) && since.elapsed() < WAIT_MAX {
-                std::thread::sleep(burst::LOOK);
+                // Nobody waits for a number meanwhile.
+                numbers.give_up();
+                burst.wait();
                 continue;
             }
-            let Some((key, blank)) = daemon.spares.next(daemon) else { break };
+            let Some((key, blank)) = spares.next(daemon, &mut owner) else { break };
             let Some(blank) = blank else { continue };
-            if numbers_of != key.0 {
-                numbers.clear();
-                numbers_of = key.0;
+            if numbers.workspace != key.0 || numbers.numbers.is_empty() {
+                numbers.give_up();
+                (numbers.workspace, numbers.numbers) = (key.0, spares.numbers(daemon, key.0));
             }
-            if !daemon.spares.keep(daemon, key.0, blank, &mut numbers) {
+            if !numbers.keep(daemon, blank) {
                 remove(daemon, key);
                 if weeded.elapsed() >= WAIT_MAX {
-                    daemon.spares.weed(daemon);
+                    // Who has the core lock may wait for one of them.
+                    numbers.give_up();
+                    spares.weed(daemon);
                     weeded = Instant::now();
                 }
             }
         }
+        numbers.give_up();
     }
 }
