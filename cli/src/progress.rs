@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use vrift_protocol::admin::{AdminReply, AdminRequest};
 
 /// Work that is over sooner shows nothing.
-const PATIENCE: Duration = Duration::from_millis(500);
+pub const PATIENCE: Duration = Duration::from_millis(500);
 /// Between two plain lines.
 const LINE_PAUSE: Duration = Duration::from_secs(2);
 /// Where a bar finds no room, its text alone is shown, cut at the edge.
@@ -31,6 +31,8 @@ pub struct Progress {
     kept: Option<&'static str>,
     interrupt: Option<Handle>,
     waiting: Option<Waiting>,
+    /// Asked for beside a program that has the terminal.
+    beside: bool,
 }
 
 impl Progress {
@@ -46,13 +48,24 @@ impl Progress {
             line_at: None,
             kept: what_is_kept(request),
             interrupt: None,
-            waiting: Waiting::start(quiet, request),
+            waiting: None,
+            beside: matches!(request, AdminRequest::Worktree { .. } | AdminRequest::ReadBack { .. }),
         };
         // Before a run nothing is said unless it takes its time: its command has the signal soon.
         if !matches!(request, AdminRequest::Enter { .. }) {
             progress.watch_interrupt();
         }
         progress
+    }
+
+    /// Whether a daemon that says nothing is to be told of.
+    pub fn tells_of_silence(&self) -> bool {
+        !self.quiet && !self.beside && std::io::stderr().is_terminal()
+    }
+
+    /// From now on until something comes.
+    pub fn tell_of_silence(&mut self) {
+        self.waiting = Some(Waiting::start(self.started));
     }
 
     /// What came; other frames are shown by somebody else, who finds an empty line.
@@ -116,7 +129,7 @@ impl Drop for Progress {
     }
 }
 
-/// On a terminal, as long as the daemon says nothing: a line that says that it is waited for, and for how long. Cleared when
+/// A line that says that it is waited for, and for how long. Cleared when
 /// dropped.
 struct Waiting {
     /// Ends the thread when it is gone.
@@ -125,23 +138,14 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn start(quiet: bool, request: &AdminRequest) -> Option<Waiting> {
-        // These are asked for beside a program that has the terminal.
-        let beside = matches!(request, AdminRequest::Worktree { .. } | AdminRequest::ReadBack { .. });
-        if quiet || beside || !std::io::stderr().is_terminal() {
-            return None;
-        }
+    fn start(began: Instant) -> Waiting {
         let (alive, ended) = channel();
-        let thread = std::thread::Builder::new().spawn(move || wait(&ended)).ok();
-        Some(Waiting { alive: Some(alive), thread })
+        let thread = std::thread::Builder::new().spawn(move || wait(began, &ended)).ok();
+        Waiting { alive: Some(alive), thread }
     }
 }
 
-fn wait(ended: &Receiver<()>) {
-    let began = Instant::now();
-    if ended.recv_timeout(PATIENCE) != Err(RecvTimeoutError::Timeout) {
-        return;
-    }
+fn wait(began: Instant, ended: &Receiver<()>) {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     if let Ok(style) = ProgressStyle::with_template("{wide_msg}") {
         bar.set_style(style);

@@ -2,12 +2,12 @@
 
 use crate::error::{CliError, Result};
 use crate::places::Places;
-use crate::progress::Progress;
+use crate::progress::{PATIENCE, Progress};
 use crate::start;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
-use vrift_protocol::admin::{AdminReply, AdminRequest, RunEnd, Target, View};
-use vrift_protocol::client::{Client, ClientError};
+use vrift_protocol::admin::{AdminReply, AdminRequest, Dates, RunEnd, Target, View};
+use vrift_protocol::client::Client;
 use vrift_protocol::history::RunReport;
 
 /// How often a request is sent again after the connection was lost.
@@ -34,6 +34,18 @@ impl Session {
     pub fn open(quiet: bool) -> Result<Session> {
         let places = Places::prepare()?;
         let client = start::ensure(&places)?;
+        Ok(Session { places, client, quiet, starts: true, has_run: false })
+    }
+
+    /// As [`Session::open`], for who begins with [`Session::enter`]: the daemon's answer to the greeting is read with the
+    /// answer to that.
+    pub fn open_for_run(quiet: bool) -> Result<Session> {
+        let places = Places::prepare()?;
+        let client = match Client::open(&places.socket()) {
+            Ok(client) => client,
+            // Whatever it is, it is seen again, and something done about it.
+            Err(_) => start::ensure(&places)?,
+        };
         Ok(Session { places, client, quiet, starts: true, has_run: false })
     }
 
@@ -94,22 +106,28 @@ impl Session {
         rows: &mut dyn FnMut(&AdminReply),
     ) -> Result<(AdminReply, Option<OwnedFd>)> {
         let mut progress = Progress::new(self.quiet, request);
-        let answer = self.client.call(request, &mut |reply| match reply {
+        let asked = self.client.ask(request).and_then(|id| {
+            if progress.tells_of_silence() && self.client.is_silent_for(PATIENCE)? {
+                progress.tell_of_silence();
+            }
+            Ok(id)
+        });
+        let mut show = |reply: &AdminReply| match reply {
             AdminReply::Progress { .. } => progress.show(reply),
             AdminReply::Error { .. } => {}
             reply => {
                 progress.show(reply);
                 rows(reply);
             }
-        });
+        };
+        let answer = asked.and_then(|id| self.client.answer(id, &mut show));
         drop(progress);
         match answer {
             Ok((AdminReply::Error { failure, what, hint }, _)) => {
                 Err(CliError::Refused { failure, what, hint })
             }
             Ok(answer) => Ok(answer),
-            Err(ClientError::Version(theirs)) => Err(CliError::Version { theirs: theirs.to_string() }),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(start::of_version(error)),
         }
     }
 
@@ -171,8 +189,13 @@ impl Session {
     }
 
     /// Ends the run in `workspace`, which is remembered with `report`.
-    pub fn leave(&mut self, workspace: &str, report: Option<RunReport>) -> Result<RunEnd> {
-        match self.in_run(workspace, &AdminRequest::Leave { report })? {
+    pub fn leave(
+        &mut self,
+        workspace: &str,
+        report: Option<RunReport>,
+        dates: Option<Dates>,
+    ) -> Result<RunEnd> {
+        match self.in_run(workspace, &AdminRequest::Leave { report, dates })? {
             AdminReply::RunEnd(end) => Ok(end),
             _ => Err(CliError::Unexpected { request: "Leave" }),
         }
@@ -180,7 +203,7 @@ impl Session {
 
     /// A request that is about the run of this connection. A daemon that was restarted in between knows nothing of it
     /// and is told again.
-    pub fn in_run(&mut self, workspace: &str, request: &AdminRequest) -> Result<AdminReply> {
+    fn in_run(&mut self, workspace: &str, request: &AdminRequest) -> Result<AdminReply> {
         let mut tries = 0;
         loop {
             if !self.has_run {

@@ -30,11 +30,16 @@ pub fn connect(places: &Places) -> Result<Option<Client>> {
     match Client::connect(&places.socket()) {
         Ok(client) => Ok(Some(client)),
         Err(error) if nobody_there(&error) => Ok(None),
-        Err(ClientError::Version(theirs)) => Err(CliError::Version { theirs: theirs.to_string() }),
-        Err(ClientError::Io(Errno::EPROTONOSUPPORT)) => {
-            Err(CliError::Version { theirs: "another".to_string() })
-        }
-        Err(error) => Err(error.into()),
+        Err(error) => Err(of_version(error)),
+    }
+}
+
+/// The error, which may be that the daemon is of another version.
+pub fn of_version(error: ClientError) -> CliError {
+    match error {
+        ClientError::Version(theirs) => CliError::Version { theirs: theirs.to_string() },
+        ClientError::Io(Errno::EPROTONOSUPPORT) => CliError::Version { theirs: "another".to_string() },
+        error => error.into(),
     }
 }
 

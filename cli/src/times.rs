@@ -7,7 +7,7 @@ use crate::text::{count, escape, say};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use nix::errno::Errno;
-use vrift_protocol::admin::{AdminReply, AdminRequest, Dated};
+use vrift_protocol::admin::{Dated, Dates, RunEnd, View};
 use vrift_protocol::pipeline::Failure;
 use vrift_protocol::state::{State, StateError};
 use vrift_protocol::time::{EPOCH_MAX, Mtime, SETTINGS_KEY, Settings};
@@ -15,7 +15,18 @@ use vrift_protocol::time::{EPOCH_MAX, Mtime, SETTINGS_KEY, Settings};
 /// The variable by which builds are told what time to write into their outputs.
 pub const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
 
-/// The settings; no service is started for that. The defaults if nobody has set anything.
+/// The settings, from what is stored; the defaults if nobody has set anything.
+fn read(stored: &[u8]) -> Result<Settings> {
+    if stored.is_empty() {
+        return Ok(Settings::default());
+    }
+    serde_json::from_slice(stored).map_err(|error| CliError::Usage {
+        what: format!("the time settings cannot be read: {error}"),
+        hint: format!("they are in {SETTINGS_KEY}; see: vrift time get"),
+    })
+}
+
+/// The settings; no service is started for that.
 pub fn settings(session: &mut Session) -> Result<Settings> {
     let value = session.again(&mut |client| match State(client).get(SETTINGS_KEY.as_bytes()) {
         Err(StateError::Client(error)) => Err(error.into()),
@@ -26,11 +37,7 @@ pub fn settings(session: &mut Session) -> Result<Settings> {
         Err(StateError::Refused { errno, text }) => Err(refused(Failure::Refused { errno, text })),
         Ok(value) => Ok(value),
     })?;
-    let Some(value) = value else { return Ok(Settings::default()) };
-    serde_json::from_slice(&value).map_err(|error| CliError::Usage {
-        what: format!("the time settings cannot be read: {error}"),
-        hint: format!("they are in {SETTINGS_KEY}; see: vrift time get"),
-    })
+    read(&value.unwrap_or_default())
 }
 
 /// What is done about times in one run.
@@ -42,14 +49,17 @@ pub struct RunTimes {
 }
 
 impl RunTimes {
-    /// For a run in `workspace`.
+    /// For a run in the workspace of `view`.
     ///
     /// # Errors
     /// The policy asks for a SOURCE_DATE_EPOCH that is not there or no number.
-    pub fn of(session: &mut Session, workspace: &str) -> Result<RunTimes> {
-        let settings = settings(session)?;
+    pub fn of(session: &mut Session, view: &View) -> Result<RunTimes> {
+        let settings = match &view.time_settings {
+            Some(stored) => read(stored.as_bytes())?,
+            None => settings(session)?,
+        };
         let usage = |what| CliError::Usage { what, hint: "see: vrift time get".into() };
-        let clamp_s = match settings.mtime_for(workspace).map_err(usage)? {
+        let clamp_s = match settings.mtime_for(&view.workspace).map_err(usage)? {
             Mtime::Real => None,
             Mtime::Clamp(epoch_s) => Some(epoch_s),
             Mtime::SourceDateEpoch => {
@@ -67,20 +77,26 @@ impl RunTimes {
         Ok(RunTimes { clamp_s, guard: settings.future_guard })
     }
 
-    /// At the end of the run, on its connection: clamps, and names files of the future.
-    pub fn finish(&self, session: &mut Session, workspace: &str) -> Result<()> {
-        if self.clamp_s.is_none() && !self.guard {
-            return Ok(());
-        }
-        let request = AdminRequest::Times { clamp_s: self.clamp_s };
-        let AdminReply::Dated(Dated { future, first, .. }) = session.in_run(workspace, &request)? else {
-            return Err(CliError::Unexpected { request: "Times" });
+    /// What the end of the run is to do about them.
+    pub fn dates(&self) -> Option<Dates> {
+        (self.clamp_s.is_some() || self.guard).then_some(Dates { clamp_s: self.clamp_s })
+    }
+
+    /// Names files of the future.
+    ///
+    /// # Errors
+    /// The daemon did nothing about times, though it was asked for.
+    pub fn report(&self, end: &RunEnd) -> Result<()> {
+        let Some(Dated { future, first, .. }) = &end.dated else {
+            let unasked = self.dates().is_none();
+            return if unasked { Ok(()) } else { Err(CliError::Unexpected { request: "Leave" }) };
         };
-        if self.guard && future > 0 {
-            let first = first.map(|path| format!(", among them {}", escape(&path.0))).unwrap_or_default();
+        if self.guard && *future > 0 {
+            let first =
+                first.as_ref().map(|path| format!(", among them {}", escape(&path.0))).unwrap_or_default();
             say!(
                 "vrift: {} dated in the future{first}",
-                count(future, "file of this run is", "files of this run are")
+                count(*future, "file of this run is", "files of this run are")
             );
         }
         Ok(())

@@ -196,7 +196,6 @@ fn act(request: &AdminRequest) -> Option<String> {
         | Ask::Ingest { .. }
         | Ask::Enter { .. }
         | Ask::Leave { .. }
-        | Ask::Times { .. }
         | Ask::History { .. }
         | Ask::RunDetail { .. }
         | Ask::Stats
@@ -257,11 +256,8 @@ fn answer(daemon: &Arc<Daemon>, request: &AdminRequest, tell: &Teller<'_>) -> Re
         AdminRequest::Enter { target, create, run } => {
             crate::run::enter(daemon, target, *create, *run, tell).map(AdminReply::View)?
         }
-        AdminRequest::Times { clamp_s } => {
-            AdminReply::Dated(crate::times::settle(daemon, tell.connection, *clamp_s)?)
-        }
-        AdminRequest::Leave { report } => {
-            AdminReply::RunEnd(crate::run::leave(daemon, tell.connection, report.as_ref())?)
+        AdminRequest::Leave { report, dates } => {
+            AdminReply::RunEnd(crate::run::leave(daemon, tell.connection, report.as_ref(), *dates)?)
         }
         AdminRequest::History { workspace, limit } => {
             let rows = crate::history::runs(daemon, workspace.as_deref(), *limit, tell)?;

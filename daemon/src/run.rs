@@ -6,16 +6,19 @@ use crate::daemon::Daemon;
 use crate::history::Over;
 use crate::history::roll::{self, Counts};
 use crate::namespace::is_within;
+use crate::policy::Right;
 use crate::take_in;
 use nix::errno::Errno;
+use statefs_journal::Key;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 use vrift_manifest::{ROOT, VnodeNo};
-use vrift_protocol::admin::{OwnCalls, PathBytes, Problem, RunEnd, Taken, Target, View};
+use vrift_protocol::admin::{Dates, OwnCalls, PathBytes, Problem, RunEnd, Taken, Target, View};
 use vrift_protocol::history::RunReport;
 use vrift_protocol::path_calls;
+use vrift_protocol::time::SETTINGS_KEY;
 
 /// Programs that are named at the end of a run: they must fit a frame.
 const PROGRAMS_MAX: usize = 10;
@@ -85,6 +88,7 @@ pub fn enter(
         run: if run { new_number() } else { 0 },
         cwd: cwd.into(),
         taken,
+        time_settings: if run { time_settings(daemon, tell.connection) } else { None },
     };
     if run {
         roll::make_room(&runtime);
@@ -110,6 +114,16 @@ pub fn enter(
     Ok(view)
 }
 
+/// The stored time settings, if this client may read them: otherwise it asks, and hears why not.
+fn time_settings(daemon: &Daemon, connection: &Connection) -> Option<String> {
+    let (who, path) = (&connection.who, SETTINGS_KEY.as_bytes());
+    if !daemon.policy.knows(who) || !daemon.policy.allows(who, Right::Read, path) {
+        return None;
+    }
+    let value = daemon.store.state_get(&Key::new(path).ok()?).ok()?;
+    String::from_utf8(value.unwrap_or_default()).ok()
+}
+
 /// A workspace whose real directory is gone can still be entered.
 fn take_in_if_there(daemon: &Daemon, id: u32, tell: &Teller<'_>) -> Result<Taken, Refusal> {
     let known = daemon
@@ -133,7 +147,12 @@ pub fn leave(
     daemon: &Arc<Daemon>,
     connection: &Connection,
     report: Option<&RunReport>,
+    dates: Option<Dates>,
 ) -> Result<RunEnd, Refusal> {
+    let dated = match dates {
+        Some(Dates { clamp_s }) => Some(crate::times::settle(daemon, connection, clamp_s)?),
+        None => None,
+    };
     let run = *connection.run.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(run) = run else {
         return Err(Refusal::input("this connection has no run".into(), "enter first".into()));
@@ -157,6 +176,7 @@ pub fn leave(
         new_bytes: daemon.new_bytes.load(Ordering::Relaxed).saturating_sub(run.new_bytes),
         synced: true,
         own_calls: notes.own_calls,
+        dated,
     };
     if let Some(report) = report {
         let changed = notes.changed.into_iter().collect();

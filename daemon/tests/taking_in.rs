@@ -181,7 +181,7 @@ fn a_run_counts_what_it_changed_and_nothing_else() {
     let enter = AdminRequest::Enter { target: world.target(), create: true, run: true };
     client.call(&enter, &mut |_| {}).unwrap();
     let leave = |client: &mut vrift_protocol::client::Client| match client
-        .call(&AdminRequest::Leave { report: None }, &mut |_| {})
+        .call(&AdminRequest::Leave { report: None, dates: None }, &mut |_| {})
         .unwrap()
     {
         (AdminReply::RunEnd(end), _) => end,

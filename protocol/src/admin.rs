@@ -89,11 +89,13 @@ pub enum AdminRequest {
     /// changed in the real directory, prepares the view; answer [`AdminReply::View`]. With `run`, the
     /// connection stands for the run until it closes.
     Enter { target: Target, create: bool, run: bool },
-    /// End of a run: seal and sync; answer [`AdminReply::RunEnd`]. With `report` the run is remembered.
-    Leave { report: Option<RunReport> },
-    /// Before that, on the same connection: files that the run changed become no later than `clamp_s` (seconds since
-    /// 1970), and those dated in the future are told of; answer [`AdminReply::Dated`].
-    Times { clamp_s: Option<u64> },
+    /// End of a run: seal and sync; answer [`AdminReply::RunEnd`]. With `report` the run is remembered. With `dates` what is
+    /// asked for there is done before.
+    Leave {
+        report: Option<RunReport>,
+        #[serde(default)]
+        dates: Option<Dates>,
+    },
     /// Runs that are over, the last `limit`, oldest first; answers rows of [`AdminReply::Runs`].
     History { workspace: Option<String>, limit: u64 },
     /// What is remembered of one run (None: of the last); answers [`AdminReply::Run`], and
@@ -325,9 +327,19 @@ pub struct View {
     /// (the view's root for [`Target::Name`], or when the directory is not in the workspace).
     pub cwd: PathBytes,
     pub taken: Taken,
+    /// For a run: value of [`crate::time::SETTINGS_KEY`], empty if there is none; None: ask for it, it is not told here.
+    #[serde(default)]
+    pub time_settings: Option<String>,
 }
 
-/// Times of files that a run changed.
+/// What is to be done about the times of files that a run changed: none stays later than `clamp_s` (seconds since 1970), and
+/// those dated in the future are told of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dates {
+    pub clamp_s: Option<u64>,
+}
+
+/// What was done and found.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Dated {
     /// Whose time was made earlier.
@@ -347,6 +359,9 @@ pub struct RunEnd {
     /// Programs of the sample that made system calls of their own on the view.
     #[serde(default)]
     pub own_calls: Vec<OwnCalls>,
+    /// If it was asked for.
+    #[serde(default)]
+    pub dated: Option<Dated>,
 }
 
 /// System calls on the view that neither the C library nor the preload library made.
@@ -448,7 +463,6 @@ pub enum AdminReply {
     Taken(Taken),
     View(View),
     RunEnd(RunEnd),
-    Dated(Dated),
     Changes(Vec<Change>),
     Snapshots(Vec<SnapshotInfo>),
     RolledBack(RolledBack),

@@ -7,14 +7,16 @@ use crate::frame::{
 };
 use crate::vnode_op::Hello;
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, connect, recvmsg, send,
     setsockopt, socket, sockopt,
 };
 use nix::sys::time::{TimeVal, TimeValLike};
 use std::io::IoSliceMut;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use zerocopy::IntoBytes;
 
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +50,8 @@ pub struct Client {
     path: PathBuf,
     next_id: u64,
     buffer: Vec<u8>,
+    /// The answer to Hello is still to come.
+    greeting: bool,
 }
 
 impl Client {
@@ -56,21 +60,56 @@ impl Client {
     /// # Errors
     /// [`ClientError::Silent`] when that takes longer than [`PROBE_TIMEOUT_MS`].
     pub fn connect(path: &Path) -> Result<Client, ClientError> {
+        let mut client = Client::open(path)?;
+        client.greeted()?;
+        Ok(client)
+    }
+
+    /// As [`Client::connect`], but does not wait: the answer to Hello is read before that to the first request, which has its
+    /// errors.
+    pub fn open(path: &Path) -> Result<Client, ClientError> {
         let at = |source| ClientError::Connect { path: path.display().to_string(), source };
         let socket =
             socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).map_err(at)?;
         let address = UnixAddr::new(path).map_err(at)?;
         set_timeouts(&socket, PROBE_TIMEOUT_MS).map_err(at)?;
         connect(socket.as_raw_fd(), &address).map_err(at)?;
-        let mut client =
-            Client { socket, path: path.to_path_buf(), next_id: 1, buffer: vec![0; MAX_FRAME_LEN] };
+        let (path, buffer) = (path.to_path_buf(), vec![0; MAX_FRAME_LEN]);
+        let mut client = Client { socket, path, next_id: 1, buffer, greeting: true };
         let hello = Hello { client_id: 0.into(), workspace: 0.into(), reserved: 0.into() };
         client.send(Op::Hello, hello.as_bytes())?;
-        let (header, _, _) = client.receive_within()?;
-        set_timeouts(&client.socket, SILENCE_TIMEOUT_MS)?;
+        Ok(client)
+    }
+
+    /// Reads the answer to Hello, if it has not been read yet.
+    fn greeted(&mut self) -> Result<(), ClientError> {
+        if !self.greeting {
+            return Ok(());
+        }
+        let (header, _, _) = self.receive_within()?;
+        self.greeting = false;
+        set_timeouts(&self.socket, SILENCE_TIMEOUT_MS)?;
         match header.status.get() {
-            0 => Ok(client),
+            0 => Ok(()),
             errno => Err(ClientError::Io(Errno::from_raw(errno as i32))),
+        }
+    }
+
+    /// Whether nothing comes for that long. The answer to Hello does not count.
+    ///
+    /// # Errors
+    /// Those of Hello.
+    pub fn is_silent_for(&mut self, time: Duration) -> Result<bool, ClientError> {
+        let until = Instant::now() + time;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+            match poll(&mut [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)], left) {
+                Err(Errno::EINTR) => {}
+                Ok(0) => return Ok(true),
+                Ok(_) if self.greeting => self.greeted()?,
+                other => return other.map(|_| false).map_err(Into::into),
+            }
         }
     }
 
@@ -89,6 +128,7 @@ impl Client {
     /// The next frame of a reply; its status is the caller's to look at. A daemon that is silent for long is asked on
     /// another connection whether it does anything.
     pub(crate) fn receive(&mut self) -> Result<(FrameHeader, Vec<u8>, Option<OwnedFd>), ClientError> {
+        self.greeted()?;
         loop {
             match self.receive_within() {
                 Err(ClientError::Silent) => match Client::connect(&self.path) {
@@ -146,8 +186,22 @@ impl Client {
         request: &AdminRequest,
         each: &mut dyn FnMut(&AdminReply),
     ) -> Result<(AdminReply, Option<OwnedFd>), ClientError> {
+        let id = self.ask(request)?;
+        self.answer(id, each)
+    }
+
+    /// The first half of [`Client::call`]: sends `request`; its number.
+    pub fn ask(&mut self, request: &AdminRequest) -> Result<u64, ClientError> {
         let body = serde_json::to_vec(request).map_err(|error| ClientError::Frame(error.to_string()))?;
-        let id = self.send(Op::Admin, &body)?;
+        self.send(Op::Admin, &body)
+    }
+
+    /// The other half: its answer.
+    pub fn answer(
+        &mut self,
+        id: u64,
+        each: &mut dyn FnMut(&AdminReply),
+    ) -> Result<(AdminReply, Option<OwnedFd>), ClientError> {
         loop {
             let (header, body, fd) = self.receive()?;
             if header.request_id.get() != id {

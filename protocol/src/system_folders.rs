@@ -81,20 +81,31 @@ pub fn survey(view: &std::path::Path) -> u64 {
     let look = |folder: &Path| std::fs::symlink_metadata(folder).ok();
     // Those that are no symlink, have none on the way to them, and are root's: below them one look is enough.
     let mut plain: Vec<&Path> = Vec::from_iter(look(Path::new("/")).filter(is_roots).map(|_| Path::new("/")));
-    let mut leads_outside = |folder: &'static str| {
-        let folder = Path::new(folder);
-        match look(folder) {
-            Some(is) if is.is_dir() && folder.parent().is_some_and(|parent| plain.contains(&parent)) => {
-                let is_roots = is_roots(&is);
-                plain.extend(is_roots.then_some(folder));
-                is_roots && !folder.starts_with(view)
-            }
-            Some(_) => all_leads_outside(folder, view),
-            None => false,
+    let mut bits = 0;
+    let mut others = Vec::new();
+    for (bit, folder) in FOLDERS.iter().map(Path::new).enumerate() {
+        let Some(is) = look(folder) else { continue };
+        let is_known = is_roots(&is) && folder.parent().is_some_and(|parent| plain.contains(&parent));
+        if is.is_dir() && is_known {
+            plain.push(folder);
+            bits |= u64::from(!folder.starts_with(view)) << bit;
+        } else {
+            others.push((bit, folder, is_known));
         }
-    };
-    let bits = FOLDERS.into_iter().enumerate().filter(|(_, folder)| leads_outside(folder));
-    bits.fold(0, |bits, (bit, _)| bits | 1 << bit)
+    }
+    for (bit, folder, is_known) in others {
+        // Mostly a symlink to one of the others, which is known by now.
+        let target = is_known.then(|| std::fs::read_link(folder).ok()).flatten();
+        let target = target.and_then(|target| Some(folder.parent()?.join(target)));
+        let leads_outside = match target {
+            Some(target) if plain.iter().any(|known| known.as_os_str() == target.as_os_str()) => {
+                !target.starts_with(view)
+            }
+            _ => all_leads_outside(folder, view),
+        };
+        bits |= u64::from(leads_outside) << bit;
+    }
+    bits
 }
 
 /// Root's, and a symlink or written by nobody else.

@@ -46,13 +46,13 @@ pub struct Run {
 impl Run {
     pub fn run(self, quiet: bool) -> Result<u8> {
         let started = Instant::now();
-        let mut session = Session::open(quiet)?;
+        let mut session = Session::open_for_run(quiet)?;
         let (view, cwd) = enter(&mut session, &self.which, &self.place, true, quiet)?;
         let strict = match self.strict {
             true => Some(watch_calls(&session, &view)?),
             false => None,
         };
-        let times = RunTimes::of(&mut session, &view.workspace)?;
+        let times = RunTimes::of(&mut session, &view)?;
         InView { session, view, cwd, quiet, started, strict, times }.run(&self.command, &[])
     }
 }
@@ -135,7 +135,8 @@ impl InView {
             elapsed_ms: clock.elapsed().as_millis() as u64,
         });
         let times = self.times;
-        let end = times.finish(&mut self.session, &name).and_then(|()| self.session.leave(&name, remembered));
+        let end = self.session.leave(&name, remembered, times.dates());
+        let end = end.and_then(|end| times.report(&end).map(|()| end));
         let synced = report(&end, self.started, self.quiet);
         Ok(if code == 0 && !synced { 3 } else { code })
     }

@@ -57,7 +57,7 @@ impl Shell {
         let started = Instant::now();
         let shell =
             env::var_os("SHELL").filter(|shell| !shell.is_empty()).unwrap_or_else(|| "/bin/sh".into());
-        let mut session = Session::open(quiet)?;
+        let mut session = Session::open_for_run(quiet)?;
         let (view, cwd) = enter(&mut session, &self.which, &self.place, true, quiet)?;
         let name = Path::new(&shell).file_name().unwrap_or_default().to_owned();
         let prompt = format!("(vrift {}) $ ", view.workspace);
@@ -86,7 +86,7 @@ impl Shell {
             _ => {}
         }
         command.push("-i".into());
-        let times = RunTimes::of(&mut session, &view.workspace)?;
+        let times = RunTimes::of(&mut session, &view)?;
         InView { session, view, cwd, quiet, started, strict: None, times }.run(&command, &variables)
     }
 }

@@ -86,14 +86,28 @@ impl Period {
     pub fn spans(&self) -> Vec<Span> {
         let (first, end) = self.taken;
         let first = first.max(end.saturating_sub(RECORDS));
-        let mut ring = vec![0; FILE_LEN];
-        let read =
-            File::open(self.runtime.join(COUNTERS_FILE)).and_then(|file| file.read_exact_at(&mut ring, 0));
-        if first >= end || read.is_err() {
+        if first >= end {
             return Vec::new();
         }
-        let record = |number| ring.get(record_at(number)..record_at(number) + RECORD_LEN);
-        (first..end).filter_map(|number| self.span(record(number)?, number)).collect()
+        let lines = self.lines(first, end).unwrap_or_default();
+        (first..end)
+            .zip(lines.chunks(RECORD_LEN))
+            .filter_map(|(number, line)| self.span(line, number))
+            .collect()
+    }
+
+    /// The lines with these numbers, at most as many as there are: one piece of the file, or two where it begins anew.
+    fn lines(&self, first: u64, end: u64) -> std::io::Result<Vec<u8>> {
+        let mut lines = vec![0; end.saturating_sub(first) as usize * RECORD_LEN];
+        let file = File::open(self.runtime.join(COUNTERS_FILE))?;
+        let (mut number, mut rest) = (first, &mut lines[..]);
+        while number < end {
+            let count = (end - number).min(RECORDS - number % RECORDS);
+            let (piece, after) = rest.split_at_mut(count as usize * RECORD_LEN);
+            file.read_exact_at(piece, record_at(number) as u64)?;
+            (number, rest) = (number + count, after);
+        }
+        Ok(lines)
     }
 
     /// Lines that were taken in the run, by whomever, and written over since; None: none was taken, or there is no roll.
