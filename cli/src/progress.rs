@@ -2,10 +2,10 @@
 //! then elsewhere; and what an interruption leaves behind.
 
 use crate::text::{say, size};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use console::{Term, truncate_str};
 use signal_hook::consts::SIGINT;
 use signal_hook::iterator::{Handle, Signals};
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -17,6 +17,9 @@ pub const PATIENCE: Duration = Duration::from_millis(500);
 const LINE_PAUSE: Duration = Duration::from_secs(2);
 /// Where a bar finds no room, its text alone is shown, cut at the edge.
 const BAR_COLUMNS_MIN: u16 = 72;
+const BAR_LEN: u64 = 20;
+/// Between two drawings of the line.
+const DRAW_PAUSE: Duration = Duration::from_millis(50);
 /// As a shell has it for a command that SIGINT ended.
 const INTERRUPTED: i32 = 128 + SIGINT;
 
@@ -26,7 +29,7 @@ pub struct Progress {
     started: Instant,
     stage: String,
     stage_began: Instant,
-    bar: Option<ProgressBar>,
+    line: Option<Line>,
     line_at: Option<Instant>,
     kept: Option<&'static str>,
     interrupt: Option<Handle>,
@@ -44,7 +47,7 @@ impl Progress {
             started: now,
             stage: String::new(),
             stage_began: now,
-            bar: None,
+            line: None,
             line_at: None,
             kept: what_is_kept(request),
             interrupt: None,
@@ -88,17 +91,10 @@ impl Progress {
             }
             return;
         }
-        let bar =
-            self.bar.get_or_insert_with(|| ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()));
-        let wide = console::Term::stderr().size().1 >= BAR_COLUMNS_MIN && *total_files > 0;
-        let template = if wide { "[{bar:20}] {wide_msg}" } else { "{wide_msg}" };
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
-        }
-        bar.set_length((*total_files).max(1));
-        bar.set_position((*files).min((*total_files).max(1)));
-        bar.set_message(text);
-        bar.tick();
+        self.line.get_or_insert_default().draw(|columns| match columns >= BAR_COLUMNS_MIN {
+            true => format!("{}{text}", bar(*files, *total_files)),
+            false => text,
+        });
     }
 
     /// From now on SIGINT ends this process with a word about what is kept. The daemon sees the connection
@@ -110,7 +106,7 @@ impl Progress {
         std::thread::spawn(move || {
             if signals.forever().next().is_some() {
                 // Away from a line that is being drawn.
-                let clear = if std::io::stderr().is_terminal() { "\r\x1b[K" } else { "" };
+                let clear = if std::io::stderr().is_terminal() { CLEAR } else { "" };
                 say!("{clear}vrift: interrupted: {kept}");
                 std::process::exit(INTERRUPTED);
             }
@@ -120,13 +116,55 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
+        // What is said next begins where the line was.
+        self.line = None;
         if let Some(interrupt) = &self.interrupt {
             interrupt.close();
         }
     }
+}
+
+/// A line on the terminal that changes; cleared when dropped.
+#[derive(Default)]
+struct Line {
+    drawn_at: Option<Instant>,
+}
+
+impl Line {
+    /// Draws what `text` gives for a terminal of so many columns, cut at its edge; not each time, if it is often.
+    fn draw(&mut self, text: impl FnOnce(u16) -> String) {
+        if self.drawn_at.is_some_and(|at| at.elapsed() < DRAW_PAUSE) {
+            return;
+        }
+        self.drawn_at = Some(Instant::now());
+        let columns = Term::stderr().size().1;
+        // Cleared before: behind a full line the cursor is still in its last column.
+        put(&format!("{CLEAR}{}", truncate_str(&text(columns), usize::from(columns), "")));
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        put(CLEAR);
+    }
+}
+
+/// To the beginning of the line, which is empty then.
+const CLEAR: &str = "\r\x1b[K";
+
+fn put(text: &str) {
+    // There is nowhere to say that stderr cannot be written.
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// `[#####     ] `; nothing where it is not known how many there are.
+fn bar(files: u64, total: u64) -> String {
+    if total == 0 {
+        return String::new();
+    }
+    let done = u128::from(files.min(total)) * u128::from(BAR_LEN) / u128::from(total);
+    let done = done as usize;
+    format!("[{}{}] ", "#".repeat(done), " ".repeat(BAR_LEN as usize - done))
 }
 
 /// A line that says that it is waited for, and for how long. Cleared when
@@ -146,18 +184,13 @@ impl Waiting {
 }
 
 fn wait(began: Instant, ended: &Receiver<()>) {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    if let Ok(style) = ProgressStyle::with_template("{wide_msg}") {
-        bar.set_style(style);
-    }
+    let mut line = Line::default();
     loop {
-        bar.set_message(format!("waiting: {} s", began.elapsed().as_secs()));
-        bar.tick();
+        line.draw(|_| format!("waiting: {} s", began.elapsed().as_secs()));
         if ended.recv_timeout(PATIENCE) != Err(RecvTimeoutError::Timeout) {
-            break;
+            return;
         }
     }
-    bar.finish_and_clear();
 }
 
 impl Drop for Waiting {
@@ -207,6 +240,15 @@ fn text(stage: &str, files: u64, bytes: u64, total: u64, elapsed: Duration) -> S
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_bar_is_as_full_as_the_work_is_done() {
+        assert_eq!(bar(0, 4), format!("[{}] ", " ".repeat(20)));
+        assert_eq!(bar(1, 4), format!("[{}{}] ", "#".repeat(5), " ".repeat(15)));
+        assert_eq!(bar(5, 4), format!("[{}] ", "#".repeat(20)));
+        assert_eq!(bar(u64::MAX, u64::MAX), format!("[{}] ", "#".repeat(20)));
+        assert_eq!(bar(7, 0), "");
+    }
 
     #[test]
     fn the_text_tells_rate_and_time_left_where_they_are_known() {

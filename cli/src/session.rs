@@ -3,7 +3,7 @@
 use crate::error::{CliError, Result};
 use crate::places::Places;
 use crate::progress::{PATIENCE, Progress};
-use crate::start;
+use crate::{start, view_env};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 use vrift_protocol::admin::{AdminReply, AdminRequest, Dates, RunEnd, Target, View};
@@ -107,6 +107,9 @@ impl Session {
     ) -> Result<(AdminReply, Option<OwnedFd>)> {
         let mut progress = Progress::new(self.quiet, request);
         let asked = self.client.ask(request).and_then(|id| {
+            if matches!(request, AdminRequest::Enter { .. }) {
+                view_env::prepare();
+            }
             if progress.tells_of_silence() && self.client.is_silent_for(PATIENCE)? {
                 progress.tell_of_silence();
             }

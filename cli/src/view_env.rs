@@ -7,8 +7,17 @@ use crate::text::escape;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
+use std::sync::OnceLock;
 use vrift_protocol::admin::View;
-use vrift_protocol::{names, system_folders};
+use vrift_protocol::names;
+use vrift_protocol::system_folders::Survey;
+
+static FOLDERS: OnceLock<Survey> = OnceLock::new();
+
+/// Finds out what [`variables`] needs, whatever the view is: there is time for that while the daemon prepares it.
+pub fn prepare() {
+    FOLDERS.get_or_init(Survey::new);
+}
 
 /// Names and values, LD_PRELOAD first; what LD_PRELOAD has now is kept behind the library.
 pub fn variables(view: &View, places: &Places) -> Result<Vec<(&'static str, OsString)>> {
@@ -22,7 +31,7 @@ pub fn variables(view: &View, places: &Places) -> Result<Vec<(&'static str, OsSt
         (names::ENV_HOME, places.home.clone().into_os_string()),
         (
             names::ENV_SYSTEM,
-            format!("{:x}", system_folders::survey(view.view.to_path_buf().as_path())).into(),
+            format!("{:x}", FOLDERS.get_or_init(Survey::new).outside(view.view.as_path())).into(),
         ),
     ];
     if view.run != 0 {

@@ -9,7 +9,7 @@ use crate::vnode_op::Hello;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, connect, recvmsg, send,
+    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, connect, recv, recvmsg, send,
     setsockopt, socket, sockopt,
 };
 use nix::sys::time::{TimeVal, TimeValLike};
@@ -49,6 +49,7 @@ pub struct Client {
     socket: OwnedFd,
     path: PathBuf,
     next_id: u64,
+    /// As long as the longest frame so far.
     buffer: Vec<u8>,
     /// The answer to Hello is still to come.
     greeting: bool,
@@ -74,8 +75,8 @@ impl Client {
         let address = UnixAddr::new(path).map_err(at)?;
         set_timeouts(&socket, PROBE_TIMEOUT_MS).map_err(at)?;
         connect(socket.as_raw_fd(), &address).map_err(at)?;
-        let (path, buffer) = (path.to_path_buf(), vec![0; MAX_FRAME_LEN]);
-        let mut client = Client { socket, path, next_id: 1, buffer, greeting: true };
+        let path = path.to_path_buf();
+        let mut client = Client { socket, path, next_id: 1, buffer: Vec::new(), greeting: true };
         let hello = Hello { client_id: 0.into(), workspace: 0.into(), reserved: 0.into() };
         client.send(Op::Hello, hello.as_bytes())?;
         Ok(client)
@@ -142,8 +143,24 @@ impl Client {
         }
     }
 
+    /// Waits for the next frame; its length, 0 at the end. No more than a frame may have.
+    fn next_len(&self) -> Result<usize, ClientError> {
+        loop {
+            let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_TRUNC;
+            match recv(self.socket.as_raw_fd(), &mut [], flags) {
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => return Err(ClientError::Silent),
+                len => return Ok(len?.min(MAX_FRAME_LEN)),
+            }
+        }
+    }
+
     fn receive_within(&mut self) -> Result<(FrameHeader, Vec<u8>, Option<OwnedFd>), ClientError> {
         let mut control = nix::cmsg_space!([std::os::fd::RawFd; 1]);
+        let next_len = self.next_len()?;
+        if self.buffer.len() < next_len {
+            self.buffer.resize(next_len, 0);
+        }
         let (len, fd) = {
             let mut slices = [IoSliceMut::new(&mut self.buffer)];
             let message = loop {

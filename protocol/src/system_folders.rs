@@ -73,39 +73,57 @@ pub fn parse(text: &[u8]) -> u64 {
     core::str::from_utf8(text).ok().and_then(|text| u64::from_str_radix(text, 16).ok()).unwrap_or(0)
 }
 
-/// The folders that lead outside `view`, as only root could change: they and all folders on the way to them belong to root,
-/// and nobody else writes them.
+/// Folders whose place only root could change, with their bits: they and all folders on the way to them belong to root, and
+/// nobody else writes them. Where each of them leads.
 #[cfg(feature = "std")]
-pub fn survey(view: &std::path::Path) -> u64 {
-    use std::path::Path;
-    let look = |folder: &Path| std::fs::symlink_metadata(folder).ok();
-    // Those that are no symlink, have none on the way to them, and are root's: below them one look is enough.
-    let mut plain: Vec<&Path> = Vec::from_iter(look(Path::new("/")).filter(is_roots).map(|_| Path::new("/")));
-    let mut bits = 0;
-    let mut others = Vec::new();
-    for (bit, folder) in FOLDERS.iter().map(Path::new).enumerate() {
-        let Some(is) = look(folder) else { continue };
-        let is_known = is_roots(&is) && folder.parent().is_some_and(|parent| plain.contains(&parent));
-        if is.is_dir() && is_known {
-            plain.push(folder);
-            bits |= u64::from(!folder.starts_with(view)) << bit;
-        } else {
-            others.push((bit, folder, is_known));
-        }
-    }
-    for (bit, folder, is_known) in others {
-        // Mostly a symlink to one of the others, which is known by now.
-        let target = is_known.then(|| std::fs::read_link(folder).ok()).flatten();
-        let target = target.and_then(|target| Some(folder.parent()?.join(target)));
-        let leads_outside = match target {
-            Some(target) if plain.iter().any(|known| known.as_os_str() == target.as_os_str()) => {
-                !target.starts_with(view)
+pub struct Survey(Vec<(usize, std::path::PathBuf)>);
+
+#[cfg(feature = "std")]
+impl Survey {
+    /// Looks at all of them.
+    pub fn new() -> Survey {
+        use std::path::Path;
+        let look = |folder: &Path| std::fs::symlink_metadata(folder).ok();
+        // Those that are no symlink, have none on the way to them, and are root's: below them one look is enough.
+        let mut plain: Vec<&Path> =
+            Vec::from_iter(look(Path::new("/")).filter(is_roots).map(|_| Path::new("/")));
+        let mut found = Vec::new();
+        let mut others = Vec::new();
+        for (bit, folder) in FOLDERS.iter().map(Path::new).enumerate() {
+            let Some(is) = look(folder) else { continue };
+            let is_known = is_roots(&is) && folder.parent().is_some_and(|parent| plain.contains(&parent));
+            if is.is_dir() && is_known {
+                plain.push(folder);
+                found.push((bit, folder.to_path_buf()));
+            } else {
+                others.push((bit, folder, is_known));
             }
-            _ => all_leads_outside(folder, view),
-        };
-        bits |= u64::from(leads_outside) << bit;
+        }
+        for (bit, folder, is_known) in others {
+            // Mostly a symlink to one of the others, which is known by now.
+            let target = is_known.then(|| std::fs::read_link(folder).ok()).flatten();
+            let target = target.and_then(|target| Some(folder.parent()?.join(target)));
+            let known = |target: &std::path::PathBuf| {
+                plain.iter().any(|known| known.as_os_str() == target.as_os_str())
+            };
+            let leads_to = target.filter(known).or_else(|| place(folder));
+            found.extend(leads_to.map(|place| (bit, place)));
+        }
+        Survey(found)
     }
-    bits
+
+    /// The bits of those that lead outside `view`.
+    pub fn outside(&self, view: &std::path::Path) -> u64 {
+        let outside = self.0.iter().filter(|(_, place)| !place.starts_with(view));
+        outside.fold(0, |bits, (bit, _)| bits | 1 << bit)
+    }
+}
+
+#[cfg(feature = "std")]
+impl Default for Survey {
+    fn default() -> Survey {
+        Survey::new()
+    }
 }
 
 /// Root's, and a symlink or written by nobody else.
@@ -115,14 +133,14 @@ fn is_roots(is: &std::fs::Metadata) -> bool {
     is.uid() == 0 && (is.file_type().is_symlink() || is.mode() & 0o022 == 0)
 }
 
-/// As [`survey`], of one folder, of which and of those above it nothing is known.
+/// Where one folder leads, of which and of those above it nothing is known; None: somebody else could change that.
 #[cfg(feature = "std")]
-fn all_leads_outside(folder: &std::path::Path, view: &std::path::Path) -> bool {
+fn place(folder: &std::path::Path) -> Option<std::path::PathBuf> {
     let all_roots = |path: &std::path::Path| {
         path.ancestors().all(|folder| std::fs::symlink_metadata(folder).is_ok_and(|is| is_roots(&is)))
     };
-    std::fs::canonicalize(folder)
-        .is_ok_and(|real| real.is_dir() && !real.starts_with(view) && all_roots(folder) && all_roots(&real))
+    let real = std::fs::canonicalize(folder).ok()?;
+    (real.is_dir() && all_roots(folder) && all_roots(&real)).then_some(real)
 }
 
 #[cfg(test)]
@@ -132,6 +150,7 @@ mod tests {
 
     #[test]
     fn folders_of_the_system_are_outside_unless_the_view_has_them() {
+        let survey = |view| Survey::new().outside(view);
         let bits = survey(Path::new("/home/somebody/project"));
         assert!(is_outside(bits, b"/usr") && is_outside(bits, b"/etc"));
         assert!(!is_outside(bits, b"/home") && !is_outside(bits, b"/usr/no such folder"));
@@ -147,10 +166,12 @@ mod tests {
     fn the_short_way_finds_what_the_long_one_does() {
         for view in ["/home/somebody/project", "/usr", "/usr/lib", "/usr/lib/gcc/x86_64-linux-gnu", "/"] {
             let view = Path::new(view);
-            let found = |(bit, _): &(usize, &&str)| survey(view) >> bit & 1 != 0;
+            let bits = Survey::new().outside(view);
+            let found = |(bit, _): &(usize, &&str)| bits >> bit & 1 != 0;
             let short: Vec<_> = FOLDERS.iter().enumerate().filter(found).map(|(_, folder)| *folder).collect();
-            let long: Vec<_> =
-                FOLDERS.into_iter().filter(|folder| all_leads_outside(Path::new(folder), view)).collect();
+            let leads_outside =
+                |folder: &&str| place(Path::new(folder)).is_some_and(|at| !at.starts_with(view));
+            let long: Vec<_> = FOLDERS.into_iter().filter(leads_outside).collect();
             assert_eq!(short, long, "{}", view.display());
         }
     }

@@ -181,23 +181,21 @@ fn salvage(damaged: &Path, to: &mut Connection) -> usize {
 fn insert_run(db: &Connection, row: &RunRow, number: Option<i64>) -> rusqlite::Result<i64> {
     // An argument has no NUL in it.
     let command: Vec<&[u8]> = row.command.iter().map(|part| &part.0[..]).collect();
-    db.execute(
-        &format!("INSERT INTO runs ({RUN_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
-        params![
-            number,
-            row.workspace,
-            command.join(&0),
-            row.cwd.0,
-            row.began_ns,
-            row.elapsed_ms.cast_signed(),
-            row.exit_code,
-            row.processes.cast_signed(),
-            row.files_changed.cast_signed(),
-            row.new_bytes.cast_signed(),
-            row.store_bytes.cast_signed(),
-            row.unlisted.cast_signed(),
-        ],
-    )?;
+    let insert = format!("INSERT INTO runs ({RUN_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    db.prepare_cached(&insert)?.execute(params![
+        number,
+        row.workspace,
+        command.join(&0),
+        row.cwd.0,
+        row.began_ns,
+        row.elapsed_ms.cast_signed(),
+        row.exit_code,
+        row.processes.cast_signed(),
+        row.files_changed.cast_signed(),
+        row.new_bytes.cast_signed(),
+        row.store_bytes.cast_signed(),
+        row.unlisted.cast_signed(),
+    ])?;
     Ok(db.last_insert_rowid())
 }
 
@@ -221,9 +219,10 @@ pub fn insert(
             insert.execute(params![number, file.path.0, file.bytes.cast_signed()])?;
         }
     }
-    all.execute("DELETE FROM runs WHERE number <= ?", [number - RUNS_MAX])?;
+    all.prepare_cached("DELETE FROM runs WHERE number <= ?")?.execute([number - RUNS_MAX])?;
     for table in ["spans", "touched"] {
-        all.execute(&format!("DELETE FROM {table} WHERE run <= ?"), [number - DETAILED_MAX])?;
+        let delete = format!("DELETE FROM {table} WHERE run <= ?");
+        all.prepare_cached(&delete)?.execute([number - DETAILED_MAX])?;
     }
     all.commit()
 }
