@@ -37,8 +37,7 @@ impl Session {
         Ok(Session { places, client, quiet, starts: true, has_run: false })
     }
 
-    /// As [`Session::open`], for who begins with [`Session::enter`]: the daemon's answer to the greeting is read with the
-    /// answer to that.
+    /// As [`Session::open`], for who begins with [`Session::enter`]: the greeting goes with that request.
     pub fn open_for_run(quiet: bool) -> Result<Session> {
         let places = Places::prepare()?;
         let client = match Client::open(&places.socket()) {

@@ -27,6 +27,16 @@ fn a_second_daemon_is_refused() {
 }
 
 #[test]
+fn a_client_may_say_hello_with_its_first_request() {
+    let world = World::started();
+    let mut client = Client::open(&world.socket()).unwrap();
+    for _ in 0..2 {
+        let (answer, _) = client.call(&AdminRequest::Status, &mut |_| {}).unwrap();
+        assert!(matches!(answer, AdminReply::Status(_)), "{answer:?}");
+    }
+}
+
+#[test]
 fn ten_starts_at_once_leave_one_daemon() {
     let mut world = World::new();
     let children: Vec<_> = std::thread::scope(|scope| {

@@ -2,8 +2,8 @@
 
 use crate::admin::{AdminReply, AdminRequest};
 use crate::frame::{
-    FLAG_MORE, FLAG_REPLY, FrameError, FrameHeader, HEADER_LEN, MAX_FRAME_LEN, Op, PROBE_TIMEOUT_MS,
-    SILENCE_TIMEOUT_MS,
+    FLAG_MORE, FLAG_REPLY, FLAG_WITH_REQUEST, FrameError, FrameHeader, HEADER_LEN, MAX_FRAME_LEN, Op,
+    PROBE_TIMEOUT_MS, SILENCE_TIMEOUT_MS,
 };
 use crate::vnode_op::Hello;
 use nix::errno::Errno;
@@ -44,6 +44,14 @@ fn set_timeouts(socket: &OwnedFd, ms: u64) -> Result<(), Errno> {
     setsockopt(socket, sockopt::SendTimeout, &time)
 }
 
+/// Number of the first request.
+const HELLO_ID: u64 = 1;
+
+/// That of the command line.
+fn hello() -> Hello {
+    Hello { client_id: 0.into(), workspace: 0.into(), reserved: 0.into() }
+}
+
 /// One connection. Requests are answered in order.
 pub struct Client {
     socket: OwnedFd,
@@ -51,8 +59,8 @@ pub struct Client {
     next_id: u64,
     /// As long as the longest frame so far.
     buffer: Vec<u8>,
-    /// The answer to Hello is still to come.
-    greeting: bool,
+    /// Hello has not been said.
+    greets: bool,
 }
 
 impl Client {
@@ -61,67 +69,64 @@ impl Client {
     /// # Errors
     /// [`ClientError::Silent`] when that takes longer than [`PROBE_TIMEOUT_MS`].
     pub fn connect(path: &Path) -> Result<Client, ClientError> {
-        let mut client = Client::open(path)?;
-        client.greeted()?;
-        Ok(client)
-    }
-
-    /// As [`Client::connect`], but does not wait: the answer to Hello is read before that to the first request, which has its
-    /// errors.
-    pub fn open(path: &Path) -> Result<Client, ClientError> {
-        let at = |source| ClientError::Connect { path: path.display().to_string(), source };
-        let socket =
-            socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).map_err(at)?;
-        let address = UnixAddr::new(path).map_err(at)?;
-        set_timeouts(&socket, PROBE_TIMEOUT_MS).map_err(at)?;
-        connect(socket.as_raw_fd(), &address).map_err(at)?;
-        let path = path.to_path_buf();
-        let mut client = Client { socket, path, next_id: 1, buffer: Vec::new(), greeting: true };
-        let hello = Hello { client_id: 0.into(), workspace: 0.into(), reserved: 0.into() };
-        client.send(Op::Hello, hello.as_bytes())?;
-        Ok(client)
-    }
-
-    /// Reads the answer to Hello, if it has not been read yet.
-    fn greeted(&mut self) -> Result<(), ClientError> {
-        if !self.greeting {
-            return Ok(());
-        }
-        let (header, _, _) = self.receive_within()?;
-        self.greeting = false;
-        set_timeouts(&self.socket, SILENCE_TIMEOUT_MS)?;
+        let mut client = Client::reach(path, PROBE_TIMEOUT_MS)?;
+        client.send(Op::Hello, hello().as_bytes())?;
+        let (header, _, _) = client.receive_within()?;
+        set_timeouts(&client.socket, SILENCE_TIMEOUT_MS)?;
         match header.status.get() {
-            0 => Ok(()),
+            0 => Ok(client),
             errno => Err(ClientError::Io(Errno::from_raw(errno as i32))),
         }
     }
 
-    /// Whether nothing comes for that long. The answer to Hello does not count.
-    ///
-    /// # Errors
-    /// Those of Hello.
-    pub fn is_silent_for(&mut self, time: Duration) -> Result<bool, ClientError> {
+    /// As [`Client::connect`], but says Hello with the first request, which has to be [`Client::ask`]'s, and has the errors
+    /// of both.
+    pub fn open(path: &Path) -> Result<Client, ClientError> {
+        Ok(Client { greets: true, ..Client::reach(path, SILENCE_TIMEOUT_MS)? })
+    }
+
+    fn reach(path: &Path, timeout_ms: u64) -> Result<Client, ClientError> {
+        let at = |source| ClientError::Connect { path: path.display().to_string(), source };
+        let socket =
+            socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).map_err(at)?;
+        let address = UnixAddr::new(path).map_err(at)?;
+        set_timeouts(&socket, timeout_ms).map_err(at)?;
+        connect(socket.as_raw_fd(), &address).map_err(at)?;
+        let path = path.to_path_buf();
+        Ok(Client { socket, path, next_id: HELLO_ID, buffer: Vec::new(), greets: false })
+    }
+
+    /// Whether nothing comes for that long.
+    pub fn is_silent_for(&self, time: Duration) -> Result<bool, ClientError> {
         let until = Instant::now() + time;
         loop {
             let left = until.saturating_duration_since(Instant::now());
             let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
             match poll(&mut [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)], left) {
                 Err(Errno::EINTR) => {}
-                Ok(0) => return Ok(true),
-                Ok(_) if self.greeting => self.greeted()?,
-                other => return other.map(|_| false).map_err(Into::into),
+                ready => return Ok(ready? == 0),
             }
         }
     }
 
     pub(crate) fn send(&mut self, op: Op, body: &[u8]) -> Result<u64, ClientError> {
-        if HEADER_LEN + body.len() > MAX_FRAME_LEN {
-            return Err(ClientError::TooLong { len: body.len(), max: MAX_FRAME_LEN - HEADER_LEN });
+        let greeting = match std::mem::take(&mut self.greets) {
+            true => {
+                let request_len = HEADER_LEN + body.len();
+                let mut header = FrameHeader::request(Op::Hello, HELLO_ID, size_of::<Hello>() + request_len);
+                header.flags = FLAG_WITH_REQUEST.into();
+                self.next_id = HELLO_ID + 1;
+                [header.as_bytes(), hello().as_bytes()].concat()
+            }
+            false => Vec::new(),
+        };
+        let max = MAX_FRAME_LEN - HEADER_LEN - greeting.len();
+        if body.len() > max {
+            return Err(ClientError::TooLong { len: body.len(), max });
         }
         let id = self.next_id;
         self.next_id += 1;
-        let mut frame = FrameHeader::request(op, id, body.len()).as_bytes().to_vec();
-        frame.extend_from_slice(body);
+        let frame = [&greeting, FrameHeader::request(op, id, body.len()).as_bytes(), body].concat();
         send(self.socket.as_raw_fd(), &frame, MsgFlags::MSG_NOSIGNAL)?;
         Ok(id)
     }
@@ -129,7 +134,6 @@ impl Client {
     /// The next frame of a reply; its status is the caller's to look at. A daemon that is silent for long is asked on
     /// another connection whether it does anything.
     pub(crate) fn receive(&mut self) -> Result<(FrameHeader, Vec<u8>, Option<OwnedFd>), ClientError> {
-        self.greeted()?;
         loop {
             match self.receive_within() {
                 Err(ClientError::Silent) => match Client::connect(&self.path) {
@@ -221,7 +225,9 @@ impl Client {
     ) -> Result<(AdminReply, Option<OwnedFd>), ClientError> {
         loop {
             let (header, body, fd) = self.receive()?;
-            if header.request_id.get() != id {
+            // Hello, if it was said with the request, is answered if it is refused.
+            let is_hello = header.request_id.get() == HELLO_ID && header.status.get() != 0;
+            if header.request_id.get() != id && !is_hello {
                 return Err(ClientError::Frame("a reply to another request".into()));
             }
             if header.status.get() != 0 {
@@ -239,5 +245,46 @@ impl Client {
     /// The socket, for poll(2): readable at end of file when the daemon is gone.
     pub fn socket(&self) -> &OwnedFd {
         &self.socket
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::FLAG_REPLY;
+    use nix::sys::socket::{Backlog, accept, bind, listen};
+
+    /// A daemon that gives the first frame of its one client `status` and the number `id`; and that frame.
+    fn answered(id: u64, status: u32) -> (Result<(), ClientError>, Vec<u8>) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sock");
+        let listener = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::empty(), None).unwrap();
+        bind(listener.as_raw_fd(), &UnixAddr::new(&path).unwrap()).unwrap();
+        listen(&listener, Backlog::new(1).unwrap()).unwrap();
+        let daemon = std::thread::spawn(move || {
+            let theirs = crate::sys::own(accept(listener.as_raw_fd()).unwrap());
+            let mut frame = vec![0; MAX_FRAME_LEN];
+            let len = recv(theirs.as_raw_fd(), &mut frame, MsgFlags::empty()).unwrap();
+            frame.truncate(len);
+            let mut header = FrameHeader::request(Op::Admin, id, 0);
+            (header.flags, header.status) = (FLAG_REPLY.into(), status.into());
+            send(theirs.as_raw_fd(), header.as_bytes(), MsgFlags::empty()).unwrap();
+            frame
+        });
+        let answer = Client::open(&path).unwrap().call(&AdminRequest::Status, &mut |_| {});
+        (answer.map(drop), daemon.join().unwrap())
+    }
+
+    #[test]
+    fn hello_goes_with_the_first_request_and_the_refusal_of_either_is_told() {
+        for (id, status) in [(1, Errno::EPROTONOSUPPORT), (2, Errno::EBUSY)] {
+            let (answer, frame) = answered(id, status as u32);
+            assert!(matches!(answer, Err(ClientError::Io(errno)) if errno == status), "{id}: {answer:?}");
+            let (header, op, body) = FrameHeader::parse(&frame).unwrap();
+            assert_eq!((op, header.flags.get()), (Op::Hello, FLAG_WITH_REQUEST));
+            let (request, op, body) = FrameHeader::parse(&body[size_of::<Hello>()..]).unwrap();
+            assert_eq!((op, request.request_id.get(), body), (Op::Admin, 2, &b"\"Status\""[..]));
+        }
+        assert!(matches!(answered(7, 5).0, Err(ClientError::Frame(_))));
     }
 }
