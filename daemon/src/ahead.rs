@@ -28,6 +28,8 @@ pub struct Ready {
     files: HashSet<Key>,
     /// Being made right now.
     under_way: HashSet<Key>,
+    /// Threads that wait for one of these: to wake nobody takes a system call too.
+    waiting: usize,
 }
 
 impl Ready {
@@ -78,9 +80,13 @@ impl Ahead {
 
     /// A number is given out, under the core lock: whether it has a blank file, which is the caller's from here on.
     pub fn claim(&self, key: Key) -> bool {
-        let is_under_way = |ready: &mut Ready| ready.under_way.contains(&key);
-        let ready = self.made.wait_while(self.ready(), is_under_way);
-        ready.unwrap_or_else(PoisonError::into_inner).files.remove(&key)
+        let mut ready = self.ready();
+        while ready.under_way.contains(&key) {
+            ready.waiting += 1;
+            ready = self.made.wait(ready).unwrap_or_else(PoisonError::into_inner);
+            ready.waiting -= 1;
+        }
+        ready.files.remove(&key)
     }
 
     /// What [`Ready::begin`] noted came to its end; whether the number has its file now.
@@ -90,8 +96,9 @@ impl Ahead {
         if is_made {
             ready.files.insert(key);
         }
-        drop(ready);
-        self.made.notify_all();
+        if ready.waiting > 0 {
+            self.made.notify_all();
+        }
     }
 
     /// The number that a new file gets, under the core lock: one of the next that has a blank file, if there is one.

@@ -36,6 +36,8 @@ pub struct Greeting {
     pub client_id: u64,
     /// 0: the command line.
     pub workspace: u32,
+    /// [`vrift_protocol::Hello::line`].
+    pub line: u32,
 }
 
 struct Frame {

@@ -8,7 +8,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::signal::SigSet;
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{MsgFlags, SockFlag, accept4, getsockopt, recv, sockopt::PeerCredentials};
-use nix::unistd::geteuid;
+use nix::unistd::{Uid, geteuid};
 use std::collections::HashMap;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
@@ -58,6 +58,8 @@ pub struct Server {
     silent: std::collections::VecDeque<(Instant, u64)>,
     next_id: u64,
     connections_max: usize,
+    /// The daemon's own.
+    own_uid: Uid,
 }
 
 impl Server {
@@ -80,6 +82,7 @@ impl Server {
             silent: std::collections::VecDeque::new(),
             next_id: FIRST_CONNECTION,
             connections_max,
+            own_uid: geteuid(),
         })
     }
 
@@ -146,9 +149,8 @@ impl Server {
                 return;
             }
         };
-        let me = geteuid();
         let Ok(peer) = getsockopt(&socket, PeerCredentials) else { return };
-        let is_own_user = peer.uid() == me.as_raw();
+        let is_own_user = peer.uid() == self.own_uid.as_raw();
         let groups = match self.daemon.policy.asks_for_groups() {
             true => crate::sys::peer_groups(&socket),
             false => Arc::default(),
@@ -156,7 +158,7 @@ impl Server {
         let who = Who::Person { uid: peer.uid(), gid: peer.gid(), groups };
         // A program that was root and became another user holds an fd of this socket, which lies in a folder
         // that lets nobody else in.
-        let accepted = is_own_user || me.is_root();
+        let accepted = is_own_user || self.own_uid.is_root();
         let of_user = self.of_users.get(&peer.uid()).copied().unwrap_or(0);
         let room = self.connections.len() < self.connections_max
             && of_user < self.connections_max / 4 * QUARTERS_OF_ONE;
@@ -187,7 +189,7 @@ impl Server {
             if self.epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, id)).is_ok() {
                 let who = Who::Service(service);
                 let connection = Connection::new(id, socket, false, who, 0, Arc::clone(&self.epoll));
-                let _ = connection.greeting.set(Greeting { client_id: 0, workspace: 0 });
+                let _ = connection.greeting.set(Greeting { client_id: 0, workspace: 0, line: 0 });
                 self.connections.insert(id, Arc::new(connection));
             }
         }
@@ -327,7 +329,8 @@ impl Server {
             connection.reply(header, Err(Errno::EPROTO));
             return false;
         }
-        let greeting = Greeting { client_id: hello.client_id.get(), workspace: hello.workspace.get() };
+        let (client_id, workspace) = (hello.client_id.get(), hello.workspace.get());
+        let greeting = Greeting { client_id, workspace, line: hello.line.get() };
         let known = greeting.workspace == 0 || self.daemon.spaces().get(greeting.workspace).is_ok();
         let accepted = known && connection.greeting.set(greeting).is_ok();
         let errno = if known { Errno::EPROTO } else { Errno::ESTALE };
@@ -338,7 +341,7 @@ impl Server {
         }
         // After the reply: the process goes on meanwhile.
         if accepted && greeting.workspace != 0 {
-            self.daemon.history.spans.process_begins(greeting.workspace, connection.id, connection.pid);
+            self.daemon.history.spans.process_begins(&greeting, connection.id, connection.pid);
         }
         accepted && request.is_none_or(|request| self.frame(connection, request.len(), request))
     }

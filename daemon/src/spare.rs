@@ -4,13 +4,13 @@
 
 use crate::ahead::{Ahead, Key, remove};
 use crate::burst::Burst;
-use crate::clock::timespec;
 use crate::daemon::Daemon;
 use crate::kill_points;
 use crate::namespace::Workspace;
 use nix::fcntl::AT_FDCWD;
-use nix::sys::stat::{UtimensatFlags, utimensat};
+use nix::sys::stat::{UtimensatFlags, lstat, utimensat};
 use nix::sys::statvfs::statvfs;
+use nix::sys::time::TimeSpec;
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -50,6 +50,8 @@ pub struct Spares {
 #[derive(Default)]
 struct Left {
     keys: BTreeSet<Key>,
+    /// The thread sleeps until there are some: to wake nobody takes a system call too.
+    is_waited_for: bool,
     /// When free space was looked at, and whether there is enough.
     room: Option<(Instant, bool)>,
 }
@@ -71,7 +73,8 @@ impl Spares {
         {
             return false;
         }
-        if left.keys.is_empty() {
+        if left.is_waited_for {
+            left.is_waited_for = false;
             self.more.notify_one();
         }
         left.keys.insert((workspace, vnode.0))
@@ -108,10 +111,10 @@ impl Spares {
         if mode != BLANK_MODE {
             fs::set_permissions(&path, Permissions::from_mode(mode)).ok()?;
         }
-        let now_ns = daemon.clock.now_ns();
-        let now = timespec(now_ns);
+        let now = TimeSpec::UTIME_NOW;
         utimensat(AT_FDCWD, &path, &now, &now, UtimensatFlags::NoFollowSymlink).ok()?;
-        Some(now_ns)
+        let stat = lstat(&path).ok()?;
+        Some(stat.st_mtime * 1_000_000_000 + stat.st_mtime_nsec)
     }
 
     /// Before anything but a new regular file gets the number: what waits for it is of no use.
@@ -131,9 +134,12 @@ impl Spares {
     }
 
     fn wait(&self) {
-        let left = lock(&self.left);
-        let none = |left: &mut Left| left.keys.is_empty();
-        drop(self.more.wait_while(left, none).unwrap_or_else(PoisonError::into_inner));
+        let mut left = lock(&self.left);
+        while left.keys.is_empty() {
+            left.is_waited_for = true;
+            left = self.more.wait(left).unwrap_or_else(PoisonError::into_inner);
+        }
+        left.is_waited_for = false;
     }
 
     /// Takes on the next real file that was left: removes it if somebody has it open.

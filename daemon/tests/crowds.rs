@@ -23,7 +23,7 @@ fn state_frame(id: u64, request: &StateRequest<'_>) -> Vec<u8> {
 }
 
 fn hello() -> Vec<u8> {
-    let hello = Hello { client_id: 0.into(), workspace: 0.into(), reserved: 0.into() };
+    let hello = Hello { client_id: 0.into(), workspace: 0.into(), line: 0.into() };
     let header = FrameHeader::request(Op::Hello, 0, hello.as_bytes().len());
     [header.as_bytes(), hello.as_bytes()].concat()
 }

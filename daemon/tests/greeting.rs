@@ -24,7 +24,7 @@ fn mkdir(name: &str) -> Vec<u8> {
 
 /// Hello for `workspace`, and behind it what else is in the datagram.
 fn greeting(workspace: u32, flags: u32, request: &[u8]) -> Vec<u8> {
-    let hello = Hello { client_id: 5.into(), workspace: workspace.into(), reserved: 0.into() };
+    let hello = Hello { client_id: 5.into(), workspace: workspace.into(), line: 0.into() };
     let mut header = FrameHeader::request(Op::Hello, 0, hello.as_bytes().len() + request.len());
     header.flags = flags.into();
     [header.as_bytes(), hello.as_bytes(), request].concat()

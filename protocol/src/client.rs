@@ -49,7 +49,7 @@ const HELLO_ID: u64 = 1;
 
 /// That of the command line.
 fn hello() -> Hello {
-    Hello { client_id: 0.into(), workspace: 0.into(), reserved: 0.into() }
+    Hello { client_id: 0.into(), workspace: 0.into(), line: 0.into() }
 }
 
 /// One connection. Requests are answered in order.

@@ -50,7 +50,8 @@ pub struct Hello {
     pub client_id: U64,
     /// The workspace whose vnodes the requests name; 0 for the command line.
     pub workspace: U32,
-    pub reserved: U32,
+    /// Low half of [`crate::roll::NUMBER`] in the line of the roll that has this process's whole command; 0: there is none.
+    pub line: U32,
 }
 
 /// The body of every vnode request: 96 bytes, then `name_len` bytes of the first name, then `name2_len`

@@ -8,6 +8,7 @@ use crate::init;
 use crate::memory;
 use crate::patience::Patience;
 use crate::raw::{self, Errno};
+use crate::roll;
 use crate::slot;
 use crate::text::Text;
 use crate::wire::{address_of, receive, send_parts};
@@ -259,7 +260,11 @@ fn is_socket(fd: c_int, inode: u64) -> bool {
 }
 
 fn hello_of(client_id: u64) -> Result<Hello, Errno> {
-    Ok(Hello { client_id: U64::new(client_id), workspace: U32::new(workspace()?), reserved: U32::new(0) })
+    Ok(Hello {
+        client_id: U64::new(client_id),
+        workspace: U32::new(workspace()?),
+        line: U32::new(roll::whole_command()),
+    })
 }
 
 /// Says hello without waiting for the answer, which comes before the first reply.

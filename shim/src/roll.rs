@@ -17,12 +17,14 @@ use vrift_protocol::{counters, roll};
 pub struct Line {
     /// As in [`roll::NUMBER`]; 0: it has none.
     number: u64,
+    /// It has all of the command.
+    is_whole: bool,
 }
 
 impl Line {
     /// Takes a line for this process and fills it, in a run whose workspace has a roll.
     pub fn begin(shared: &Window) -> Line {
-        const NONE: Line = Line { number: 0 };
+        const NONE: Line = Line { number: 0, is_whole: false };
         let run = core::str::from_utf8(init::settings().run.as_bytes()).ok().and_then(|run| run.parse().ok());
         let Some(run) = run.filter(|run| *run != 0u32) else { return NONE };
         if shared.u64(counters::HAS_ROLL) == 0 {
@@ -39,8 +41,13 @@ impl Line {
         shared.set_u32(at + roll::RUN, run);
         shared.copy_in(at + roll::COMMAND, &command);
         shared.set_u64_release(at + roll::NUMBER, number);
-        Line { number }
+        Line { number, is_whole: command[roll::COMMAND_LEN - 1] == 0 }
     }
+}
+
+/// What a greeting says of this process's line: see [`vrift_protocol::Hello::line`].
+pub fn whole_command() -> u32 {
+    view::line().filter(|(_, line)| line.is_whole).map_or(0, |(_, line)| line.number as u32)
 }
 
 /// This process ends, or is about to become another program.

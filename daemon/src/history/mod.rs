@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use vrift_manifest::VnodeNo;
 use vrift_manifest::types::{S_IFDIR, S_IFMT};
 use vrift_protocol::admin::{AdminReply, RunEnd};
-use vrift_protocol::history::{ProjectStats, RunReport, RunRow, Span, Stats, Touched};
+use vrift_protocol::history::{ProjectStats, RunReport, RunRow, Stats, Touched};
 
 /// Name in the state folder.
 pub const HISTORY_FILE: &str = "history.db";
@@ -43,7 +43,7 @@ pub struct Over {
     /// Vnodes.
     pub changed: Vec<u64>,
     /// Processes that had a connection.
-    pub spans: Vec<Span>,
+    pub spans: Vec<spans::Connected>,
     pub period: roll::Period,
 }
 
@@ -100,7 +100,7 @@ pub fn record(daemon: &Arc<Daemon>, over: Over) {
     let this = Arc::clone(daemon);
     daemon.history.later(move |db| {
         let touched = touched(&this, over.workspace, &over.changed);
-        let mut spans = roll::joined(over.period.spans(), over.spans);
+        let mut spans = roll::joined(over.period.lines(), over.spans);
         let unlisted = match over.period.written_over() {
             Some(lines) => lines + spans.len().saturating_sub(SPANS_MAX) as u64,
             None => over.end.processes.saturating_sub(spans.len() as u64),

@@ -1,11 +1,14 @@
 //! The roll of processes that a workspace's counters file has behind its page (RFC 0012, [`vrift_protocol::roll`]), as the
 //! processes themselves fill it. They are not believed: what does not fit the run is left out or cut to it.
 
+use crate::history::spans::Connected;
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::time::{ClockId, clock_gettime};
+use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use vrift_protocol::admin::PathBytes;
 use vrift_protocol::counters;
 use vrift_protocol::history::Span;
 use vrift_protocol::names::COUNTERS_FILE;
@@ -83,31 +86,32 @@ pub struct Period {
 
 impl Period {
     /// The run's processes that are in the roll still, in the order in which they came.
-    pub fn spans(&self) -> Vec<Span> {
+    pub fn lines(&self) -> Vec<Line> {
         let (first, end) = self.taken;
         let first = first.max(end.saturating_sub(RECORDS));
         if first >= end {
             return Vec::new();
         }
-        let lines = self.lines(first, end).unwrap_or_default();
-        (first..end)
-            .zip(lines.chunks(RECORD_LEN))
-            .filter_map(|(number, line)| self.span(line, number))
-            .collect()
+        let records = self.records(first, end).unwrap_or_default();
+        let line = |(number, record): (u64, &[u8])| {
+            let span = self.span(record, number)?;
+            Some(Line { number: number.wrapping_add(1) as u32, span })
+        };
+        (first..end).zip(records.chunks(RECORD_LEN)).filter_map(line).collect()
     }
 
-    /// The lines with these numbers, at most as many as there are: one piece of the file, or two where it begins anew.
-    fn lines(&self, first: u64, end: u64) -> std::io::Result<Vec<u8>> {
-        let mut lines = vec![0; end.saturating_sub(first) as usize * RECORD_LEN];
+    /// The records with these numbers, at most as many as there are: one piece of the file, or two where it begins anew.
+    fn records(&self, first: u64, end: u64) -> std::io::Result<Vec<u8>> {
+        let mut records = vec![0; end.saturating_sub(first) as usize * RECORD_LEN];
         let file = File::open(self.runtime.join(COUNTERS_FILE))?;
-        let (mut number, mut rest) = (first, &mut lines[..]);
+        let (mut number, mut rest) = (first, &mut records[..]);
         while number < end {
             let count = (end - number).min(RECORDS - number % RECORDS);
             let (piece, after) = rest.split_at_mut(count as usize * RECORD_LEN);
             file.read_exact_at(piece, record_at(number) as u64)?;
             (number, rest) = (number + count, after);
         }
-        Ok(lines)
+        Ok(records)
     }
 
     /// Lines that were taken in the run, by whomever, and written over since; None: none was taken, or there is no roll.
@@ -139,11 +143,26 @@ impl Period {
     }
 }
 
+/// A process in the roll.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// Low half of its [`NUMBER`].
+    pub number: u32,
+    pub span: Span,
+}
+
 /// What the roll and the connections of a run say together. A process with a connection had it from its first change on:
 /// it is the last one with that number that had begun by then. Of its command and its end the connection may know more.
-pub fn joined(mut roll: Vec<Span>, connections: Vec<Span>) -> Vec<Span> {
+/// What only forked has its origin's command; none, if that was written over.
+pub fn joined(lines: Vec<Line>, connections: Vec<Connected>) -> Vec<Span> {
+    let commands: HashMap<u32, PathBytes> =
+        lines.iter().map(|line| (line.number, line.span.command.clone())).collect();
+    let mut roll: Vec<Span> = lines.into_iter().map(|line| line.span).collect();
     let mut others = Vec::new();
-    for connected in connections {
+    for Connected { span: mut connected, line } in connections {
+        if let Some(command) = commands.get(&line).filter(|_| line != 0) {
+            connected.command = command.clone();
+        }
         let begun = |span: &&mut Span| span.pid == connected.pid && span.began_us <= connected.began_us;
         let Some(own) = roll.iter_mut().filter(begun).max_by_key(|span| span.began_us) else {
             others.push(connected);
@@ -190,6 +209,10 @@ mod tests {
         Span { pid, command: command.into(), began_us, elapsed_us, open_ended: false }
     }
 
+    fn spans(period: &Period) -> Vec<Span> {
+        period.lines().into_iter().map(|line| line.span).collect()
+    }
+
     #[test]
     fn a_run_has_its_own_lines_of_the_roll_and_no_others() {
         let dir = tempfile::tempdir().unwrap();
@@ -198,10 +221,10 @@ mod tests {
         write(&mut period, 1, 8, (2_000_000, 5_000_000), b"another run's");
         write(&mut period, 2, 7, (3_000_000, 0), b"killed");
         let open = Span { open_ended: true, ..span(102, b"killed", 2000, 6000) };
-        assert_eq!(period.spans(), [span(100, b"cc1", 1000, 3000), open]);
+        assert_eq!(spans(&period), [span(100, b"cc1", 1000, 3000), open]);
         assert_eq!(counts(dir.path()), Counts { taken: 3, ..Counts::default() });
         period.taken.0 = 3;
-        assert_eq!(period.spans(), []);
+        assert_eq!(spans(&period), []);
     }
 
     #[test]
@@ -210,7 +233,7 @@ mod tests {
         let mut period = period(dir.path());
         write(&mut period, 1, 7, (2_000_000, 3_000_000), b"gone");
         write(&mut period, RECORDS + 1, 7, (4_000_000, 5_000_000), b"last");
-        assert_eq!(period.spans(), [span(RECORDS as u32 + 101, b"last", 3000, 1000)]);
+        assert_eq!(spans(&period), [span(RECORDS as u32 + 101, b"last", 3000, 1000)]);
         assert_eq!((period.taken, period.written_over()), ((0, RECORDS + 2), Some(2)));
     }
 
@@ -220,28 +243,38 @@ mod tests {
         let mut period = period(dir.path());
         write(&mut period, 0, 7, (u64::MAX, 1), &[0xff; RECORD_LEN - COMMAND]);
         write(&mut period, 1, 7, (0, u64::MAX), b"");
-        let spans = period.spans();
-        assert_eq!((spans[0].began_us, spans[0].elapsed_us, spans[0].command.0.len()), (8000, 0, 96));
-        assert_eq!((spans[1].began_us, spans[1].elapsed_us), (0, 8000));
+        let found = spans(&period);
+        assert_eq!((found[0].began_us, found[0].elapsed_us, found[0].command.0.len()), (8000, 0, 96));
+        assert_eq!((found[1].began_us, found[1].elapsed_us), (0, 8000));
         period.taken = (5, 2);
-        assert_eq!(period.spans(), []);
+        assert_eq!(spans(&period), []);
         period.taken = (0, u64::MAX);
-        assert!(period.spans().len() <= 2);
+        assert!(spans(&period).len() <= 2);
         let file = OpenOptions::new().write(true).open(dir.path().join(COUNTERS_FILE)).unwrap();
         file.set_len(5000).unwrap();
-        assert_eq!(period.spans(), []);
+        assert_eq!(spans(&period), []);
     }
 
     #[test]
     fn a_process_with_a_connection_is_one_process() {
         let open = Span { open_ended: true, ..span(5, b"sh -c x", 10, 90) };
-        let roll = vec![span(5, b"make", 2, 3), open, span(6, b"ld", 4, 4)];
-        let connections = vec![span(5, b"sh -c x and more", 12, 8), span(9, b"static", 1, 1)];
+        let roll = [span(5, b"make", 2, 3), open, span(6, b"ld", 4, 4)];
+        let roll = (1..).zip(roll).map(|(number, span)| Line { number, span }).collect();
+        let connected = |line, span| Connected { span, line };
+        let connections = vec![
+            connected(0, span(5, b"sh -c x and more", 12, 8)),
+            connected(0, span(9, b"static", 1, 1)),
+            connected(1, span(7, b"", 3, 1)),
+            connected(4, span(8, b"", 3, 1)),
+        ];
         let expected = [
             span(5, b"make", 2, 3),
             span(5, b"sh -c x and more", 10, 10),
             span(6, b"ld", 4, 4),
             span(9, b"static", 1, 1),
+            // The copies of make by fork(2), and of somebody whose line is gone.
+            span(7, b"make", 3, 1),
+            span(8, b"", 3, 1),
         ];
         assert_eq!(joined(roll, connections), expected);
     }

@@ -1,6 +1,7 @@
 //! Processes of runs: from their first change to their end, as their connections show. Of several runs in a workspace at
 //! a time each has those that descend from its own `vrift`.
 
+use crate::connection::Greeting;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
@@ -15,11 +16,21 @@ const ANCESTORS_MAX: usize = 64;
 /// Bytes of a command.
 const COMMAND_LEN_MAX: usize = 200;
 
+/// A process that had a connection.
+#[derive(Clone, Debug)]
+pub struct Connected {
+    pub span: Span,
+    /// Line of the roll that has the command, as [`vrift_protocol::Hello::line`]; 0: the span has it.
+    pub line: u32,
+}
+
 struct Known {
     /// Process that began the run it is of; None: not known.
     runner: Option<u32>,
     connection: u64,
     pid: u32,
+    /// Of the roll, where the command is; 0: none.
+    line: u32,
     command: Vec<u8>,
     began: Instant,
     ended: Option<Instant>,
@@ -45,16 +56,28 @@ impl Spans {
         self.with(|all| all.entry(workspace).or_default().runners.push(runner));
     }
 
-    /// A process makes itself known. What /proc has of it is read at once: it may be gone soon.
-    pub fn process_begins(&self, workspace: u32, connection: u64, pid: u32) {
+    /// A process makes itself known. What /proc has of it is read at once, if the roll has not its command: it may be gone
+    /// soon.
+    pub fn process_begins(&self, greeting: &Greeting, connection: u64, pid: u32) {
         self.with(|all| {
-            let Some(of) = all.get_mut(&workspace).filter(|of| of.known.len() < SPANS_MAX) else { return };
-            let command = command_of(pid);
+            let Some(of) = all.get_mut(&greeting.workspace).filter(|of| of.known.len() < SPANS_MAX) else {
+                return;
+            };
+            let line = greeting.line;
+            let command = if line == 0 { command_of(pid) } else { Vec::new() };
             let runner = match of.runners[..] {
                 [only] => Some(only),
                 _ => of.runner_of(pid),
             };
-            of.known.push(Known { runner, connection, pid, command, began: Instant::now(), ended: None });
+            of.known.push(Known {
+                runner,
+                connection,
+                pid,
+                line,
+                command,
+                began: Instant::now(),
+                ended: None,
+            });
         });
     }
 
@@ -70,17 +93,20 @@ impl Spans {
     }
 
     /// The processes since `began`, of a run that is over. One whose run is not known (its parents are gone) is of all.
-    pub fn run_ends(&self, workspace: u32, runner: u32, began: Instant) -> Vec<Span> {
+    pub fn run_ends(&self, workspace: u32, runner: u32, began: Instant) -> Vec<Connected> {
         self.with(|all| {
             let Some(of) = all.get_mut(&workspace) else { return Vec::new() };
             let now = Instant::now();
             let us = |from: Instant, to: Instant| to.saturating_duration_since(from).as_micros() as u64;
-            let span = |known: &Known| Span {
-                pid: known.pid,
-                command: known.command[..].into(),
-                began_us: us(began, known.began),
-                elapsed_us: us(known.began, known.ended.unwrap_or(now)),
-                open_ended: false,
+            let span = |known: &Known| Connected {
+                span: Span {
+                    pid: known.pid,
+                    command: known.command[..].into(),
+                    began_us: us(began, known.began),
+                    elapsed_us: us(known.began, known.ended.unwrap_or(now)),
+                    open_ended: false,
+                },
+                line: known.line,
             };
             let is_of = |known: &&Known| known.began >= began && known.runner.is_none_or(|it| it == runner);
             let spans = of.known.iter().filter(is_of).map(span).collect();
@@ -134,23 +160,27 @@ fn command_of(pid: u32) -> Vec<u8> {
 mod tests {
     use super::*;
 
+    const GREETING: Greeting = Greeting { client_id: 1, workspace: 1, line: 0 };
+
     #[test]
     fn a_run_has_the_processes_of_its_time_and_nothing_is_kept_without_runs() {
         let spans = Spans::default();
         let own = std::process::id();
-        spans.process_begins(1, 7, own);
+        spans.process_begins(&GREETING, 7, own);
         let first = Instant::now();
         spans.run_begins(1, own);
-        spans.process_begins(1, 8, own);
+        spans.process_begins(&Greeting { line: 3, ..GREETING }, 8, own);
         spans.process_ends(1, 8);
         let second = Instant::now();
         spans.run_begins(1, 1);
-        spans.process_begins(1, 9, 0);
+        spans.process_begins(&GREETING, 9, 0);
         let of_second = spans.run_ends(1, 1, second);
-        assert_eq!(of_second.iter().map(|span| span.pid).collect::<Vec<_>>(), [0]);
+        assert_eq!(of_second.iter().map(|it| it.span.pid).collect::<Vec<_>>(), [0]);
         let of_first = spans.run_ends(1, own, first);
         assert_eq!(of_first.len(), 2);
-        assert!(!of_first[0].command.0.is_empty() && of_first[1].command.0.is_empty());
+        // The roll has the command of the one.
+        assert_eq!((of_first[0].span.command.0.len(), of_first[0].line), (0, 3));
+        assert!(of_first[1].span.command.0.is_empty());
         assert!(spans.run_ends(1, own, first).is_empty());
     }
 
@@ -164,9 +194,9 @@ mod tests {
         spans.run_begins(1, own);
         spans.run_begins(1, other);
         // A child of ours, and the other runner itself.
-        spans.process_begins(1, 2, children[0].id());
-        spans.process_begins(1, 3, other);
-        let pids = |spans: Vec<Span>| spans.iter().map(|span| span.pid).collect::<Vec<_>>();
+        spans.process_begins(&GREETING, 2, children[0].id());
+        spans.process_begins(&GREETING, 3, other);
+        let pids = |spans: Vec<Connected>| spans.iter().map(|it| it.span.pid).collect::<Vec<_>>();
         assert_eq!(pids(spans.run_ends(1, other, began)), [other]);
         assert_eq!(pids(spans.run_ends(1, own, began)), [children[0].id()]);
         for child in &mut children {

@@ -261,8 +261,7 @@ impl Raw {
     pub fn connect(path: &Path, client_id: u64, workspace: u32) -> Raw {
         let mut raw = eventually("a connection", || {
             let mut raw = Raw::silent(path);
-            let hello =
-                Hello { client_id: client_id.into(), workspace: workspace.into(), reserved: 0.into() };
+            let hello = Hello { client_id: client_id.into(), workspace: workspace.into(), line: 0.into() };
             let header = FrameHeader::request(Op::Hello, 0, hello.as_bytes().len());
             raw.send(&[header.as_bytes(), hello.as_bytes()].concat());
             let (reply, _, _) = raw.receive()?;

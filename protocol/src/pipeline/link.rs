@@ -73,7 +73,7 @@ impl Link {
             let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
             let socket = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
             connect(socket.as_raw_fd(), &UnixAddr::new(path.as_path())?)?;
-            let hello = Hello { client_id: 0.into(), workspace: 0.into(), reserved: 0.into() };
+            let hello = Hello { client_id: 0.into(), workspace: 0.into(), line: 0.into() };
             let header = FrameHeader::request(Op::Hello, HELLO_ID, hello.as_bytes().len());
             send(
                 socket.as_raw_fd(),
