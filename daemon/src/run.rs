@@ -200,7 +200,7 @@ pub fn leave(
 pub fn note_own_call(daemon: &Daemon, workspace: u32, program: &[u8], what: &[u8]) -> Result<VnodeNo, Errno> {
     let mut what = what.splitn(2, |byte| *byte == 0);
     let (call, path) = (what.next().unwrap_or_default(), what.next().unwrap_or_default());
-    let call = path_calls::CALLS.iter().find(|known| known.name.as_bytes() == call).ok_or(Errno::EINVAL)?;
+    let call = path_calls::CALLS.iter().find(|known| known.name().as_bytes() == call).ok_or(Errno::EINVAL)?;
     let mut spaces = daemon.spaces();
     for notes in spaces.get_mut(workspace)?.runs.values_mut() {
         let program = PathBytes::from(program);
@@ -208,7 +208,7 @@ pub fn note_own_call(daemon: &Daemon, workspace: u32, program: &[u8], what: &[u8
         match notes.own_calls.iter_mut().find(|known| known.program == program) {
             Some(known) => known.times += 1,
             None if room => {
-                let call = call.name.to_string();
+                let call = call.name().to_string();
                 let path = path.get(..SHOWN_LEN_MAX).unwrap_or(path);
                 notes.own_calls.push(OwnCalls { program, times: 1, call, path: path.into() });
             }

@@ -7,27 +7,53 @@ use libc as c;
 pub enum At {
     Cwd,
     /// The directory fd in this argument.
-    Fd(usize),
+    Fd(u8),
 }
 
-/// A call; `paths` as (base, argument with the path).
+/// A call. It has all of its parts in one place: a pointer in a table costs each process that loads the table a relocation.
 pub struct Call {
     pub number: i64,
-    pub name: &'static str,
-    pub paths: &'static [(At, usize)],
+    /// Ended by NULs.
+    name: [u8; NAME_LEN],
+    paths: Paths,
 }
 
-const ONE: &[(At, usize)] = &[(At::Cwd, 0)];
-const TWO: &[(At, usize)] = &[(At::Cwd, 0), (At::Cwd, 1)];
-const AT: &[(At, usize)] = &[(At::Fd(0), 1)];
-const AT_TWO: &[(At, usize)] = &[(At::Fd(0), 1), (At::Fd(2), 3)];
+const NAME_LEN: usize = 18;
+/// Bases, and arguments with paths.
+type Paths = [Option<(At, u8)>; 2];
 
-const fn call(number: i64, name: &'static str, paths: &'static [(At, usize)]) -> Call {
-    Call { number, name, paths }
+const NONE: Paths = [None, None];
+const ONE: Paths = [Some((At::Cwd, 0)), None];
+const SECOND: Paths = [Some((At::Cwd, 1)), None];
+const TWO: Paths = [Some((At::Cwd, 0)), Some((At::Cwd, 1))];
+const AT: Paths = [Some((At::Fd(0), 1)), None];
+const AT_SECOND: Paths = [Some((At::Fd(1), 2)), None];
+const AT_TWO: Paths = [Some((At::Fd(0), 1)), Some((At::Fd(2), 3))];
+
+const fn call(number: i64, name: &str, paths: Paths) -> Call {
+    let mut bytes = [0; NAME_LEN];
+    let mut at = 0;
+    while at < name.len() {
+        bytes[at] = name.as_bytes()[at];
+        at += 1;
+    }
+    Call { number, name: bytes, paths }
+}
+
+impl Call {
+    pub fn name(&self) -> &str {
+        let len = self.name.iter().position(|byte| *byte == 0).unwrap_or(NAME_LEN);
+        core::str::from_utf8(&self.name[..len]).unwrap_or("")
+    }
+
+    /// Its paths as (base, argument with the path).
+    pub fn paths(&self) -> impl Iterator<Item = (At, usize)> {
+        self.paths.into_iter().flatten().map(|(at, argument)| (at, argument.into()))
+    }
 }
 
 /// Calls of the first kernels that have them; in the order of their frequency in builds.
-pub const CALLS: &[Call] = &[
+pub static CALLS: [Call; 53] = [
     call(c::SYS_openat, "openat", AT),
     call(c::SYS_newfstatat, "newfstatat", AT),
     call(c::SYS_open, "open", ONE),
@@ -52,8 +78,8 @@ pub const CALLS: &[Call] = &[
     call(c::SYS_renameat2, "renameat2", AT_TWO),
     call(c::SYS_link, "link", TWO),
     call(c::SYS_linkat, "linkat", AT_TWO),
-    call(c::SYS_symlink, "symlink", &[(At::Cwd, 1)]),
-    call(c::SYS_symlinkat, "symlinkat", &[(At::Fd(1), 2)]),
+    call(c::SYS_symlink, "symlink", SECOND),
+    call(c::SYS_symlinkat, "symlinkat", AT_SECOND),
     call(c::SYS_mknod, "mknod", ONE),
     call(c::SYS_mknodat, "mknodat", AT),
     call(c::SYS_chmod, "chmod", ONE),
@@ -78,9 +104,9 @@ pub const CALLS: &[Call] = &[
     call(c::SYS_llistxattr, "llistxattr", ONE),
     call(c::SYS_removexattr, "removexattr", ONE),
     call(c::SYS_lremovexattr, "lremovexattr", ONE),
-    call(c::SYS_inotify_add_watch, "inotify_add_watch", &[(At::Cwd, 1)]),
+    call(c::SYS_inotify_add_watch, "inotify_add_watch", SECOND),
     call(c::SYS_name_to_handle_at, "name_to_handle_at", AT),
-    call(c::SYS_io_uring_setup, "io_uring_setup", &[]),
+    call(c::SYS_io_uring_setup, "io_uring_setup", NONE),
 ];
 
 /// Longest text that tells of a call: its name, a NUL, and the path, which is left out when it does not fit.

@@ -57,10 +57,45 @@ pub const FOLDERS: [&str; 51] = [
     "/var",
 ];
 
+/// [`FOLDERS`] one behind the other, and where each begins: pointers would cost each process that loads them a relocation.
+static TEXT: [u8; text_len()] = text();
+static STARTS: [u16; FOLDERS.len() + 1] = starts();
+
+const fn starts() -> [u16; FOLDERS.len() + 1] {
+    let mut starts = [0; FOLDERS.len() + 1];
+    let mut which = 0;
+    while which < FOLDERS.len() {
+        starts[which + 1] = starts[which] + FOLDERS[which].len() as u16;
+        which += 1;
+    }
+    starts
+}
+
+const fn text_len() -> usize {
+    starts()[FOLDERS.len()] as usize
+}
+
+const fn text() -> [u8; text_len()] {
+    let mut text = [0; text_len()];
+    let (mut which, mut at, mut from) = (0, 0, 0);
+    while at < text.len() {
+        if from == FOLDERS[which].len() {
+            (which, from) = (which + 1, 0);
+            continue;
+        }
+        text[at] = FOLDERS[which].as_bytes()[from];
+        (at, from) = (at + 1, from + 1);
+    }
+    text
+}
+
 /// Whether a folder is one of those whose bit is set.
 pub fn is_outside(bits: u64, folder: &[u8]) -> bool {
-    bits != 0
-        && FOLDERS.iter().enumerate().any(|(bit, known)| bits >> bit & 1 != 0 && known.as_bytes() == folder)
+    let is_it = |(bit, pair): (usize, &[u16])| {
+        let [start, end] = [pair[0], pair[1]].map(usize::from);
+        bits >> bit & 1 != 0 && end - start == folder.len() && TEXT.get(start..end) == Some(folder)
+    };
+    bits != 0 && STARTS.windows(2).enumerate().any(is_it)
 }
 
 /// Whether files in the folder are what their names say: `/dev` has links to open files.

@@ -11,7 +11,7 @@ use core::mem::MaybeUninit;
 
 /// Words on the stack: the variables of this library and an array of some hundred pointers, and still little
 /// on a thread's stack of 64 KiB.
-const WORDS: usize = 1024;
+const WORDS: usize = 384;
 /// Blocks beyond the stack: an environment, an argument list, that of the shell which runs a file without
 /// magic, and a library path.
 const MAPPINGS_MAX: usize = 6;

@@ -1,12 +1,13 @@
 //! The working directory as a vnode. The kernel's is a mirror folder while it is in the view; in a shell
 //! that was put into the view by `vrift env` it may also be the real directory at the view path.
 
+use crate::elsewhere::Elsewhere;
 use crate::fds;
 use crate::init;
 use crate::line;
 use crate::raw::{self, Errno};
 use crate::resolve::{Place, resolve_bytes};
-use crate::text::{PathText, below};
+use crate::text::{PATH_MAX, PathText, Text, below};
 use core::sync::atomic::{AtomicU64, Ordering};
 use vrift_manifest::{ROOT, VnodeNo};
 
@@ -54,18 +55,25 @@ pub fn forget() {
 
 /// The kernel's own answer.
 pub fn kernel(path: &mut PathText) -> Result<(), Errno> {
-    path.fill(raw::getcwd)
+    raw::getcwd(path)
 }
 
-#[inline(never)]
 fn ask() -> Result<Cwd, Errno> {
-    let mut path = PathText::new();
-    if let Err(errno) = kernel(&mut path) {
-        // Removed: its mirror folder's old name is still to be had.
-        return match path.fill(|to| raw::readlink(c"/proc/self/cwd", to)) {
-            Ok(()) => removed(&path),
-            Err(_) => Err(errno),
-        };
+    // Most are short, and the stack's pages are not touched in vain.
+    match ask_within::<256>() {
+        Err(libc::ERANGE) => ask_within::<PATH_MAX>(),
+        answer => answer,
+    }
+}
+
+/// As [`ask`]; ERANGE: it has no room for the path.
+#[inline(never)]
+fn ask_within<const LEN: usize>() -> Result<Cwd, Errno> {
+    let mut path: Text<LEN> = Text::new();
+    match raw::getcwd(&mut path) {
+        Ok(()) => {}
+        Err(libc::ERANGE) => return Err(libc::ERANGE),
+        Err(errno) => return removed().unwrap_or(Err(errno)),
     }
     if !path.as_bytes().starts_with(b"/") {
         return Ok(Cwd::Outside);
@@ -83,7 +91,7 @@ fn ask() -> Result<Cwd, Errno> {
 /// In the real directory below the view path.
 #[inline(never)]
 fn by_real_path(path: &[u8]) -> Result<Cwd, Errno> {
-    let mut elsewhere = PathText::new();
+    let mut elsewhere = Elsewhere::new();
     let creds = crate::creds::Creds::effective();
     match resolve_bytes(libc::AT_FDCWD, path, true, &creds, &mut elsewhere)? {
         Place::Inside(inside) => Ok(Cwd::View(inside.existing()?.vnode)),
@@ -91,10 +99,14 @@ fn by_real_path(path: &[u8]) -> Result<Cwd, Errno> {
     }
 }
 
-fn removed(path: &PathText) -> Result<Cwd, Errno> {
+/// Of a directory that was removed the mirror folder's old name is still to be had.
+#[inline(never)]
+fn removed() -> Option<Result<Cwd, Errno>> {
+    let mut path = PathText::new();
+    raw::readlink_text(c"/proc/self/cwd", &mut path).ok()?;
     let path = path.as_bytes();
     let path = path.strip_suffix(b" (deleted)").unwrap_or(path);
-    Ok(fds::mirror_vnode(path)?.map_or(Cwd::Outside, Cwd::View))
+    Some(fds::mirror_vnode(path).map(|vnode| vnode.map_or(Cwd::Outside, Cwd::View)))
 }
 
 /// Makes the directory `vnode` the working directory.

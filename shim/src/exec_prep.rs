@@ -3,6 +3,7 @@
 
 use crate::arena::{Arena, entries};
 use crate::creds::{Creds, READ, SEARCH};
+use crate::elsewhere::Elsewhere;
 use crate::exec_image::Head;
 use crate::fds::{self, FdKind};
 use crate::hooks::settled;
@@ -130,12 +131,16 @@ impl Target {
             };
         }
         let follow = self.flags & AT_SYMLINK_NOFOLLOW == 0;
-        settled(|| match resolve_bytes(self.dirfd, path, follow, &Creds::effective(), real)? {
-            Place::Outside => Ok(Located::AsNamed),
-            Place::Elsewhere => Ok(Located::At(None)),
-            Place::Inside(inside) => {
-                let linked = link_inside(&inside, SEARCH, real)?;
-                Ok(Located::At(Some(linked)))
+        let creds = Creds::effective();
+        settled(|| {
+            let place = resolve_bytes(self.dirfd, path, follow, &creds, &mut Elsewhere::within(real))?;
+            match place {
+                Place::Outside => Ok(Located::AsNamed),
+                Place::Elsewhere => Ok(Located::At(None)),
+                Place::Inside(inside) => {
+                    let linked = link_inside(&inside, SEARCH, real)?;
+                    Ok(Located::At(Some(linked)))
+                }
             }
         })
     }
@@ -225,8 +230,8 @@ pub fn exec_link(folder: VnodeNo, vnode: VnodeNo, name: &[u8]) -> Result<(), Err
 /// it was reached by way of the view.
 pub fn link_library(path: &[u8], real: &mut PathText) -> Result<Option<Linked>, Errno> {
     settled(|| {
-        real.clear();
-        match resolve_bytes(AT_FDCWD, path, true, &Creds::effective(), real)? {
+        let place = resolve_bytes(AT_FDCWD, path, true, &Creds::effective(), &mut Elsewhere::within(real))?;
+        match place {
             Place::Inside(inside) => link_inside(&inside, READ, real).map(Some),
             Place::Elsewhere => Ok(None),
             Place::Outside => {

@@ -220,10 +220,10 @@ pub unsafe fn is_dir_at(dirfd: c_int, path: *const c_char) -> bool {
 }
 
 /// The kernel's name of an fd.
-pub fn path_of(fd: c_int, path: &mut PathText) -> Result<(), Errno> {
+pub fn path_of<const N: usize>(fd: c_int, path: &mut Text<N>) -> Result<(), Errno> {
     let mut link: Text<32> = Text::from_parts(&[b"/proc/self/fd/"]);
     link.push_decimal(fd.max(0) as u64);
-    path.fill(|to| raw::readlink(link.as_c_str(), to))
+    raw::readlink_text(link.as_c_str(), path)
 }
 
 #[inline(never)]

@@ -13,6 +13,7 @@ mod arena;
 mod content;
 mod creds;
 mod cwd;
+mod elsewhere;
 mod envp;
 mod errno;
 mod exec_image;

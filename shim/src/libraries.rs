@@ -8,6 +8,7 @@
 
 use crate::arena::{Arena, entries};
 use crate::creds::{Creds, READ};
+use crate::elsewhere::Elsewhere;
 use crate::exec_prep::{Image, exec_link};
 use crate::hooks::settled;
 use crate::init;
@@ -85,7 +86,7 @@ fn expanded(entry: &[u8], origin: VnodeNo) -> Option<PathText> {
 
 /// The directory of the view at a path.
 fn folder_at(path: &[u8]) -> Option<VnodeNo> {
-    let mut elsewhere = PathText::new();
+    let mut elsewhere = Elsewhere::new();
     match resolve_bytes(AT_FDCWD, path, true, &Creds::effective(), &mut elsewhere).ok()? {
         Place::Inside(inside) => inside.target.filter(|attr| attr.is_dir()).map(|attr| attr.vnode),
         Place::Outside | Place::Elsewhere => None,
@@ -153,7 +154,7 @@ fn link(folder: VnodeNo, name: &[u8], folders: &mut Folders) -> Result<(), Errno
 /// Makes the link unless it is there; the folder of the file itself. None: not a library of the view.
 #[inline(never)]
 fn linked_from(folder: VnodeNo, name: &[u8]) -> Result<Option<VnodeNo>, Errno> {
-    let (mut path, mut elsewhere) = (PathText::new(), PathText::new());
+    let (mut path, mut elsewhere) = (PathText::new(), Elsewhere::new());
     view::path_of(folder, &mut path)?;
     path.push(b"/");
     path.push(name);

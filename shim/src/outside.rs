@@ -7,8 +7,8 @@
 use crate::fds;
 use crate::init;
 use crate::memory;
-use crate::raw;
-use crate::text::{PathText, below};
+use crate::raw::{self, Errno};
+use crate::text::{PATH_MAX, PathText, Text, below};
 use core::sync::atomic::{AtomicU64, Ordering};
 use vrift_manifest::VnodeNo;
 use vrift_protocol::system_folders;
@@ -38,13 +38,25 @@ pub enum Leads {
     View,
 }
 
+/// The folder of an absolute path, up to the slash before its last name.
+fn folder_of(path: &[u8]) -> &[u8] {
+    let end = path.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
+    let cut = path[..end].iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+    &path[..cut]
+}
+
+/// Whether [`look`] would say that an absolute path is outside, as far as that is known already.
+pub fn is_known(path: &[u8]) -> bool {
+    let folder = folder_of(path);
+    folder.is_empty() || !path.starts_with(b"/proc/") && is_clean(folder)
+}
+
 /// Looks at the folders of an absolute path; `rest` is written when it leads into the view.
 #[inline(never)]
 pub fn look(path: &[u8], rest: &mut PathText) -> Leads {
-    let end = path.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
-    let mut cut = path[..end].iter().rposition(|byte| *byte == b'/').unwrap_or(0);
     let is_proc = path.starts_with(b"/proc/");
-    let folder = &path[..cut];
+    let folder = folder_of(path);
+    let mut cut = folder.len();
     while cut > 0 {
         let dir = &path[..cut];
         // What is in /proc itself is no link to a directory, and what has names of numbers is looked at.
@@ -63,19 +75,37 @@ pub fn look(path: &[u8], rest: &mut PathText) -> Leads {
     Leads::Outside
 }
 
+/// Most paths are shorter: their texts share a page of the stack with what is there anyway.
+const SHORT: usize = 256;
+
 /// Where the kernel says that a folder on the way to `folder` is. None: it is not there.
-#[inline(never)]
 fn asked(dir: &[u8], after: &[u8], folder: &[u8], rest: &mut PathText) -> Option<Leads> {
+    let leads = if dir.len() < SHORT { asked_within::<SHORT>(dir, after, folder, rest) } else { Err(libc::ENAMETOOLONG) };
+    leads.or_else(|_| asked_within::<PATH_MAX>(dir, after, folder, rest)).unwrap_or(Some(Leads::Outside))
+}
+
+/// As [`asked`], with room for so long a path.
+#[inline(never)]
+fn asked_within<const LEN: usize>(
+    dir: &[u8],
+    after: &[u8],
+    folder: &[u8],
+    rest: &mut PathText,
+) -> Result<Option<Leads>, Errno> {
     let is_proc = dir == b"/proc" || dir.starts_with(b"/proc/");
-    let mut name = PathText::from_parts(&[dir]);
-    match raw::open(name.as_c_str(), libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC) {
+    let mut name: Text<LEN> = Text::from_parts(&[dir]);
+    Ok(match raw::open(name.as_c_str(), libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC) {
         Ok(fd) => {
             let known = fds::path_of(fd, &mut name);
             raw::close(fd);
             if known.is_err() {
-                return Some(Leads::Outside);
+                return Ok(Some(Leads::Outside));
             }
-            let leads = judge(&name, after, rest);
+            // Perhaps cut off.
+            if name.as_bytes().len() + 1 == LEN {
+                return Err(libc::ENAMETOOLONG);
+            }
+            let leads = judge(name.as_bytes(), after, rest);
             if name.as_bytes() == dir && !is_proc {
                 remember_plain(dir);
             }
@@ -86,9 +116,12 @@ fn asked(dir: &[u8], after: &[u8], folder: &[u8], rest: &mut PathText) -> Option
             Some(leads)
         }
         // It may be there in the view though not in the real tree: as what a symlink means, or further up.
-        Err(libc::ENOENT | libc::ENOTDIR) => dangles_into_view(dir, after, rest).then_some(Leads::View),
+        Err(libc::ENOENT | libc::ENOTDIR) => {
+            let is_link = raw::readlink(name.as_c_str(), &mut [0; 1]).is_ok();
+            (is_link && dangles_into_view(dir, after, rest)).then_some(Leads::View)
+        }
         Err(_) => Some(Leads::Outside),
-    }
+    })
 }
 
 /// Whether there is no symlink on the way to `dir`, so that it is where its name says: one system call when that is
@@ -115,7 +148,10 @@ fn find_plain(dir: &[u8], mut known: usize) -> bool {
     while known < dir.len() {
         let rest = &dir[known + 1..];
         let end = known + 1 + rest.iter().position(|byte| *byte == b'/').unwrap_or(rest.len());
-        let name = PathText::from_parts(&[&dir[..end]]);
+        let name: Text<SHORT> = Text::from_parts(&[&dir[..end]]);
+        if name.overflowed() {
+            return false;
+        }
         // EINVAL: it is there, and no symlink.
         if raw::readlink(name.as_c_str(), &mut [0; 1]) != Err(libc::EINVAL) {
             return false;
@@ -131,7 +167,7 @@ fn find_plain(dir: &[u8], mut known: usize) -> bool {
 fn dangles_into_view(dir: &[u8], after: &[u8], rest: &mut PathText) -> bool {
     let name = PathText::from_parts(&[dir]);
     let mut target = PathText::new();
-    if target.fill(|to| raw::readlink(name.as_c_str(), to)).is_err() {
+    if raw::readlink_text(name.as_c_str(), &mut target).is_err() {
         return false;
     }
     let parent = dir.iter().rposition(|byte| *byte == b'/').map_or(dir, |slash| &dir[..slash + 1]);
@@ -140,8 +176,7 @@ fn dangles_into_view(dir: &[u8], after: &[u8], rest: &mut PathText) -> bool {
     below(rest.as_bytes(), init::settings().view.as_bytes()).is_some()
 }
 
-fn judge(real: &PathText, after: &[u8], rest: &mut PathText) -> Leads {
-    let real = real.as_bytes();
+fn judge(real: &[u8], after: &[u8], rest: &mut PathText) -> Leads {
     rest.clear();
     if below(real, init::settings().view.as_bytes()).is_some() {
         rest.push(real);

@@ -38,7 +38,7 @@ fn is_link(path: &[u8]) -> bool {
 /// The real file behind such a link, without the remark that its name is gone.
 fn real_of(path: &[u8], real: &mut PathText) -> Result<(), Errno> {
     let link = PathText::from_parts(&[path]);
-    real.fill(|to| raw::readlink(link.as_c_str(), to))?;
+    raw::readlink_text(link.as_c_str(), real)?;
     let deleted = real.as_bytes().strip_suffix(b" (deleted)").map(<[u8]>::len);
     real.truncate(deleted.unwrap_or(usize::MAX));
     Ok(())
@@ -58,10 +58,13 @@ fn look(path: &[u8]) -> Option<VnodeNo> {
             FdKind::Outside => None,
         };
     }
+    if is_link(path) { vnode_of_link(path) } else { None }
+}
+
+#[inline(never)]
+fn vnode_of_link(path: &[u8]) -> Option<VnodeNo> {
     let mut real = PathText::new();
-    if !is_link(path) || real_of(path, &mut real).is_err() {
-        return None;
-    }
+    real_of(path, &mut real).ok()?;
     fds::vnode_of_real_path(real.as_bytes()).ok().flatten()
 }
 
@@ -87,9 +90,11 @@ pub fn inside(vnode: VnodeNo) -> Result<Option<Inside>, Errno> {
 
 /// Whether a link leads to sealed bytes: what is open of a file whose last name is gone.
 pub fn is_sealed(path: &[u8]) -> Result<bool, Errno> {
-    if vnode(path).is_none() {
-        return Ok(false);
-    }
+    if vnode(path).is_none() { Ok(false) } else { leads_to_sealed(path) }
+}
+
+#[inline(never)]
+fn leads_to_sealed(path: &[u8]) -> Result<bool, Errno> {
     let mut real = PathText::new();
     let known = match own_fd(path) {
         Some(fd) => fds::path_of(fd, &mut real),

@@ -111,9 +111,19 @@ pub fn readlink(path: &CStr, to: &mut [u8]) -> Result<usize> {
     call!(SYS_readlink, path.as_ptr(), to.as_mut_ptr(), to.len())
 }
 
-/// The kernel's working directory, without the NUL.
-pub fn getcwd(to: &mut [u8]) -> Result<usize> {
-    call!(SYS_getcwd, to.as_mut_ptr(), to.len()).map(|len| len - 1)
+/// readlink(2) into a text; what has no room is cut off.
+pub fn readlink_text<const N: usize>(path: &CStr, to: &mut Text<N>) -> Result<()> {
+    let write = |to: *mut u8, len: usize| call!(SYS_readlink, path.as_ptr(), to, len);
+    // SAFETY: the kernel has written as many bytes as it says.
+    unsafe { to.fill_raw(write) }
+}
+
+/// The kernel's working directory.
+pub fn getcwd<const N: usize>(to: &mut Text<N>) -> Result<()> {
+    // The NUL is counted.
+    let write = |to: *mut u8, len: usize| call!(SYS_getcwd, to, len).map(|len| len - 1);
+    // SAFETY: as above.
+    unsafe { to.fill_raw(write) }
 }
 
 pub fn chdir(path: &CStr) -> Result<()> {

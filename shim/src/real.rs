@@ -56,7 +56,7 @@ symbols! {
     recvfrom __recvfrom_chk recvmsg recvmmsg inotify_add_watch syscall
     fork setuid seteuid setreuid setresuid
     sigaction __sigaction signal bsd_signal ssignal sigprocmask pthread_sigmask getauxval
-    qsort clock_gettime _exit _Exit quick_exit
+    qsort _exit _Exit quick_exit
 }
 
 /// A name in [`NAMES`] and its hash, found at compile time.

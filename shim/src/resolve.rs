@@ -3,6 +3,7 @@
 
 use crate::creds::{Creds, SEARCH};
 use crate::cwd::{self, Cwd};
+use crate::elsewhere::Elsewhere;
 use crate::fds::{self, BaseKind};
 use crate::init;
 use crate::outside::{self, Leads};
@@ -126,7 +127,7 @@ pub unsafe fn resolve(
     dirfd: c_int,
     path: *const c_char,
     follow: bool,
-    elsewhere: &mut PathText,
+    elsewhere: &mut Elsewhere,
 ) -> Result<Place, Errno> {
     if !init::in_view() {
         return Ok(Place::Outside);
@@ -146,7 +147,7 @@ pub unsafe fn resolve(
 pub unsafe fn resolve_name(
     dirfd: c_int,
     path: *const c_char,
-    elsewhere: &mut PathText,
+    elsewhere: &mut Elsewhere,
 ) -> Result<Place, Errno> {
     if !init::in_view() {
         return Ok(Place::Outside);
@@ -158,7 +159,7 @@ pub unsafe fn resolve_name(
         Place::Outside => Ok(Place::Outside),
         _ if given.len() >= PATH_MAX => Err(libc::ENAMETOOLONG),
         Place::Elsewhere => {
-            elsewhere.push(&given[len..]);
+            elsewhere.text()?.push(&given[len..]);
             Ok(Place::Elsewhere)
         }
         Place::Inside(mut inside) => {
@@ -174,7 +175,7 @@ pub fn resolve_bytes(
     path: &[u8],
     follow: bool,
     creds: &Creds,
-    elsewhere: &mut PathText,
+    elsewhere: &mut Elsewhere,
 ) -> Result<Place, Errno> {
     if follow
         && let Some(vnode) = proc_links::vnode(path)
@@ -182,31 +183,66 @@ pub fn resolve_bytes(
     {
         return Ok(Place::Inside(inside));
     }
+    let start = match plain_start(dirfd, path)? {
+        Some(start) if init::settings().worktree.is_empty() => start,
+        _ => return resolve_joined(dirfd, path, follow, creds, elsewhere),
+    };
+    let (rest, vnode) = match start {
+        Start::At(vnode) => (path, vnode),
+        Start::View { skip } => (&path[skip..], ROOT),
+        _ => return Ok(Place::Outside),
+    };
+    if path.len() >= PATH_MAX {
+        return Err(libc::ENAMETOOLONG);
+    }
+    walk_from(vnode, rest, follow, creds, elsewhere).map_err(|errno| match start {
+        // A file that has no name (any more) is still no directory.
+        Start::At(_) if errno == libc::ENOENT && dirfd != libc::AT_FDCWD && !fds::is_dir(dirfd) => libc::ENOTDIR,
+        _ => errno,
+    })
+}
+
+/// As [`resolve_bytes`], for paths that have to be joined, normalised or looked at outside first.
+#[inline(never)]
+fn resolve_joined(
+    dirfd: c_int,
+    path: &[u8],
+    follow: bool,
+    creds: &Creds,
+    elsewhere: &mut Elsewhere,
+) -> Result<Place, Errno> {
     let mut joined = PathText::new();
-    let view = init::settings().view.as_bytes();
-    let given_len = path.len();
-    let start = start_of(dirfd, path, &mut joined)?;
-    let is_from_fd = matches!(start, Start::At(_)) && dirfd != libc::AT_FDCWD;
+    let start = match plain_start(dirfd, path)? {
+        Some(start) => start,
+        None => joined_start(dirfd, path, &mut joined)?,
+    };
     if !init::settings().worktree.is_empty() {
         return in_worktree(start, path, &joined, elsewhere);
     }
-    let (path, start) = match start {
-        Start::Outside => return Ok(Place::Outside),
-        Start::At(vnode) => (path, vnode),
-        Start::View { skip } => (&path[skip..], ROOT),
+    let view = init::settings().view.as_bytes();
+    let (rest, vnode) = match start {
         Start::AtJoined(vnode) => (joined.as_bytes(), vnode),
         Start::Joined => (below(joined.as_bytes(), view).unwrap_or(b""), ROOT),
+        _ => return Ok(Place::Outside),
     };
-    if given_len >= PATH_MAX {
+    if path.len() >= PATH_MAX {
         return Err(libc::ENAMETOOLONG);
     }
+    walk_from(vnode, rest, follow, creds, elsewhere)
+}
+
+fn walk_from(
+    start: VnodeNo,
+    path: &[u8],
+    follow: bool,
+    creds: &Creds,
+    elsewhere: &mut Elsewhere,
+) -> Result<Place, Errno> {
     view::count(vrift_protocol::counters::LOOKUPS);
     match view::read(|reader| walk(reader, start, path, follow, creds, None, elsewhere))? {
         Ok(Walked::Inside(inside)) => Ok(Place::Inside(inside)),
         Ok(Walked::NeedsBuffers) => walk_long(start, path, follow, creds, elsewhere),
         Ok(Walked::Left { links }) => after_leaving(follow, creds, links, elsewhere),
-        // A file that has no name (any more) is still no directory.
-        Err(libc::ENOENT) if is_from_fd && !fds::is_dir(dirfd) => Err(libc::ENOTDIR),
         Err(errno) => Err(errno),
     }
 }
@@ -217,7 +253,7 @@ fn in_worktree(
     start: Start,
     path: &[u8],
     joined: &PathText,
-    elsewhere: &mut PathText,
+    elsewhere: &mut Elsewhere,
 ) -> Result<Place, Errno> {
     let rest = match start {
         Start::View { skip } => path.get(skip..),
@@ -225,13 +261,14 @@ fn in_worktree(
         Start::Outside | Start::At(_) | Start::AtJoined(_) => None,
     };
     let Some(rest) = rest else { return Ok(Place::Outside) };
-    elsewhere.clear();
-    elsewhere.push(init::settings().worktree.as_bytes());
+    let to = elsewhere.text()?;
+    to.clear();
+    to.push(init::settings().worktree.as_bytes());
     if !rest.is_empty() && rest.first() != Some(&b'/') {
-        elsewhere.push(b"/");
+        to.push(b"/");
     }
-    elsewhere.push(rest);
-    if elsewhere.overflowed() { Err(libc::ENAMETOOLONG) } else { Ok(Place::Elsewhere) }
+    to.push(rest);
+    if to.overflowed() { Err(libc::ENAMETOOLONG) } else { Ok(Place::Elsewhere) }
 }
 
 /// The walk again, with room for symlink targets.
@@ -241,7 +278,7 @@ fn walk_long(
     path: &[u8],
     follow: bool,
     creds: &Creds,
-    elsewhere: &mut PathText,
+    elsewhere: &mut Elsewhere,
 ) -> Result<Place, Errno> {
     let mut buffers = Buffers { texts: [PathText::new(), PathText::new()], links: 0 };
     match view::read(|reader| walk(reader, start, path, follow, creds, Some(&mut buffers), elsewhere))?? {
@@ -257,7 +294,7 @@ fn after_leaving(
     follow: bool,
     creds: &Creds,
     mut links: u32,
-    elsewhere: &mut PathText,
+    elsewhere: &mut Elsewhere,
 ) -> Result<Place, Errno> {
     let mut buffers = Buffers { texts: [PathText::new(), PathText::new()], links: 0 };
     loop {
@@ -285,26 +322,16 @@ fn after_leaving(
     }
 }
 
-fn start_of(dirfd: c_int, path: &[u8], joined: &mut PathText) -> Result<Start, Errno> {
-    let view = init::settings().view.as_bytes();
+/// Where most walks start. None: [`joined_start`] knows.
+fn plain_start(dirfd: c_int, path: &[u8]) -> Result<Option<Start>, Errno> {
     if path.first() == Some(&b'/') {
-        if let Some(rest) = below(path, view) {
-            return Ok(Start::View { skip: path.len() - rest.len() });
+        if let Some(rest) = below(path, init::settings().view.as_bytes()) {
+            return Ok(Some(Start::View { skip: path.len() - rest.len() }));
         }
-        if !is_normal(path) {
-            normalise(path, joined);
-            if below(joined.as_bytes(), view).is_some() {
-                return Ok(Start::Joined);
-            }
-        }
-        return Ok(match outside::look(path, joined) {
-            Leads::Outside => Start::Outside,
-            Leads::At(vnode) => Start::AtJoined(vnode),
-            Leads::View => Start::Joined,
-        });
+        return Ok((is_normal(path) && outside::is_known(path)).then_some(Start::Outside));
     }
     if path.is_empty() {
-        return Ok(Start::Outside);
+        return Ok(Some(Start::Outside));
     }
     let base = if dirfd == libc::AT_FDCWD {
         match cwd::current()? {
@@ -316,10 +343,28 @@ fn start_of(dirfd: c_int, path: &[u8], joined: &mut PathText) -> Result<Start, E
         fds::identify_dir(dirfd)
     };
     match base {
-        BaseKind::View(vnode) => Ok(Start::At(vnode)),
-        BaseKind::Apart if path != b".." && !path.contains(&b'/') => Ok(Start::Outside),
-        BaseKind::Apart | BaseKind::Outside => from_outside(dirfd, path, joined, view),
+        BaseKind::View(vnode) => Ok(Some(Start::At(vnode))),
+        BaseKind::Apart if path != b".." && !path.contains(&b'/') => Ok(Some(Start::Outside)),
+        BaseKind::Apart | BaseKind::Outside => Ok(None),
     }
+}
+
+fn joined_start(dirfd: c_int, path: &[u8], joined: &mut PathText) -> Result<Start, Errno> {
+    let view = init::settings().view.as_bytes();
+    if path.first() != Some(&b'/') {
+        return from_outside(dirfd, path, joined, view);
+    }
+    if !is_normal(path) {
+        normalise(path, joined);
+        if below(joined.as_bytes(), view).is_some() {
+            return Ok(Start::Joined);
+        }
+    }
+    Ok(match outside::look(path, joined) {
+        Leads::Outside => Start::Outside,
+        Leads::At(vnode) => Start::AtJoined(vnode),
+        Leads::View => Start::Joined,
+    })
 }
 
 /// From outside, a relative path gets into the view only through an ancestor of it, or by `..`.
@@ -374,6 +419,7 @@ struct Buffers {
 }
 
 /// One walk over one consistent state of the index.
+#[inline(never)]
 fn walk(
     reader: &Reader,
     start: VnodeNo,
@@ -381,7 +427,7 @@ fn walk(
     follow: bool,
     creds: &Creds,
     mut buffers: Option<&mut Buffers>,
-    elsewhere: &mut PathText,
+    elsewhere: &mut Elsewhere,
 ) -> Result<Walked, Errno> {
     let mut links = buffers.as_ref().map_or(0, |buffers| buffers.links);
     let mut dir = reader.slot(start).ok_or(libc::ENOENT)?;
@@ -413,7 +459,7 @@ fn walk(
         }
         if name == b".." {
             if dir == ROOT.slot() {
-                above_view(after, elsewhere)?;
+                above_view(after, elsewhere.text()?)?;
                 return Ok(Walked::Left { links });
             }
             dir = reader.naming_dentry(dir).map(|(parent, _)| parent).ok_or(libc::ENOENT)?;
@@ -444,8 +490,9 @@ fn walk(
             };
             expand(reader, child.unwrap_or(0), &from[start_of_after.min(from.len())..], to)?;
             if to.as_bytes().first() == Some(&b'/') {
-                elsewhere.clear();
-                elsewhere.push(to.as_bytes());
+                let onward = elsewhere.text()?;
+                onward.clear();
+                onward.push(to.as_bytes());
                 return Ok(Walked::Left { links });
             }
             (text, at) = (Some(next), 0);
@@ -475,10 +522,10 @@ fn inside_of(reader: &Reader, parent: u32, name: &[u8], child: Option<u32>, slas
 
 /// The target of a symlink followed by what is left of the path.
 fn expand(reader: &Reader, slot: u32, after: &[u8], to: &mut PathText) -> Result<(), Errno> {
-    to.fill(|bytes| match reader.target(slot, bytes) {
-        0 => Err(libc::ENOENT),
-        len => Ok(len),
-    })?;
+    let len = reader.target_len(slot);
+    if len == 0 || !to.fill_len(len, |bytes| reader.target(slot, bytes) == len) {
+        return Err(libc::ENOENT);
+    }
     to.push(after);
     if to.overflowed() { Err(libc::ENAMETOOLONG) } else { Ok(()) }
 }

@@ -1,12 +1,11 @@
 //! This process's line in the roll of its run (RFC 0012): what it was started as, and from when until when it ran. It is
 //! written into memory that is mapped anyway; getpid(2) is the one system call that it costs.
 //!
-//! The line says when the program first looked at the view, and when it last ended or became another one. A copy of the
-//! process by fork(2) has the same line: its end comes before that of its origin, which says it again.
+//! The line says when the program first looked at the view, and when it ended or became another one. Copies of the process
+//! by fork(2) write nothing: the line is that of its origin.
 
 use crate::init;
 use crate::raw;
-use crate::real::real;
 use crate::user_memory;
 use crate::view;
 use core::ffi::c_int;
@@ -19,12 +18,13 @@ pub struct Line {
     number: u64,
     /// It has all of the command.
     is_whole: bool,
+    pid: c_int,
 }
 
 impl Line {
     /// Takes a line for this process and fills it, in a run whose workspace has a roll.
     pub fn begin(shared: &Window) -> Line {
-        const NONE: Line = Line { number: 0, is_whole: false };
+        const NONE: Line = Line { number: 0, is_whole: false, pid: 0 };
         let run = core::str::from_utf8(init::settings().run.as_bytes()).ok().and_then(|run| run.parse().ok());
         let Some(run) = run.filter(|run| *run != 0u32) else { return NONE };
         if shared.u64(counters::HAS_ROLL) == 0 {
@@ -37,11 +37,12 @@ impl Line {
         shared.set_u64_release(at + roll::NUMBER, 0);
         shared.set_u64(at + roll::BEGAN_NS, now_ns());
         shared.set_u64(at + roll::ENDED_NS, 0);
-        shared.set_u32(at + roll::PID, raw::getpid().cast_unsigned());
+        let pid = raw::getpid();
+        shared.set_u32(at + roll::PID, pid.cast_unsigned());
         shared.set_u32(at + roll::RUN, run);
         shared.copy_in(at + roll::COMMAND, &command);
         shared.set_u64_release(at + roll::NUMBER, number);
-        Line { number, is_whole: command[roll::COMMAND_LEN - 1] == 0 }
+        Line { number, is_whole: command[roll::COMMAND_LEN - 1] == 0, pid }
     }
 }
 
@@ -53,9 +54,12 @@ pub fn whole_command() -> u32 {
 /// This process ends, or is about to become another program.
 pub fn end() {
     let Some((shared, line)) = view::line() else { return };
+    if line.number == 0 || line.pid != raw::getpid() {
+        return;
+    }
     let at = roll::record_at(line.number.wrapping_sub(1));
     // With so many processes after this one, the record is another's.
-    if line.number != 0 && shared.u64(at + roll::NUMBER) == line.number {
+    if shared.u64(at + roll::NUMBER) == line.number {
         shared.set_u64(at + roll::ENDED_NS, now_ns());
     }
 }
@@ -68,10 +72,7 @@ extern "C" fn destructor() {
     end();
 }
 
-/// CLOCK_MONOTONIC, from the kernel's data page in this process (vdso(7)).
+/// CLOCK_MONOTONIC, by a system call: a process asks twice, and the two pages of vdso(7) cost more to be mapped.
 fn now_ns() -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    let (clock, to) = (libc::CLOCK_MONOTONIC, &raw mut time);
-    real!(clock_gettime(clock: libc::clockid_t, to: *mut libc::timespec) -> c_int);
-    time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
+    raw::now_ns().cast_unsigned()
 }

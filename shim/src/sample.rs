@@ -8,6 +8,7 @@
 //! alone from then on.
 
 use crate::creds::Creds;
+use crate::elsewhere::Elsewhere;
 use crate::errno;
 use crate::init;
 use crate::own_code;
@@ -15,7 +16,7 @@ use crate::raw::{self, Errno};
 use crate::real::{self, Symbol, real};
 use crate::request::Request;
 use crate::resolve::{Place, resolve_bytes};
-use crate::text::{PathText, Text};
+use crate::text::Text;
 use crate::user_memory;
 use core::ffi::{c_int, c_long, c_void};
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
@@ -227,24 +228,24 @@ fn die() {
 unsafe fn look_at(number: c_long, args: &[usize; 6]) {
     let Some(call) = path_calls::find(number) else { return };
     if number == libc::SYS_io_uring_setup {
-        return tell(call.name, b"");
+        return tell(call.name(), b"");
     }
-    for (at, argument) in call.paths {
-        let address = args.get(*argument).copied().unwrap_or(0);
+    for (at, argument) in call.paths() {
+        let address = args.get(argument).copied().unwrap_or(0);
         let dirfd = match at {
             At::Cwd => libc::AT_FDCWD,
-            At::Fd(argument) => args.get(*argument).copied().unwrap_or(0) as c_int,
+            At::Fd(argument) => args.get(usize::from(argument)).copied().unwrap_or(0) as c_int,
         };
         // SAFETY: the program waits for its call.
         let path = (address != 0).then(|| unsafe { user_memory::string(address as *const u8) }).flatten();
         if let Some(path) = path.filter(|path| !path.is_empty() && is_in_view(dirfd, path)) {
-            return tell(call.name, path);
+            return tell(call.name(), path);
         }
     }
 }
 
 fn is_in_view(dirfd: c_int, path: &[u8]) -> bool {
-    let mut elsewhere = PathText::new();
+    let mut elsewhere = Elsewhere::new();
     match resolve_bytes(dirfd, path, false, &Creds::effective(), &mut elsewhere) {
         Ok(Place::Inside(_)) => true,
         Ok(_) => false,

@@ -92,7 +92,36 @@ impl<const N: usize> Text<N> {
         }
     }
 
-    /// Lets `write` fill the text (at most N - 1 bytes) and say how many bytes it wrote.
+    /// Lets `write` fill the text (at most N - 1 bytes from where it is told) and say how many bytes it wrote.
+    ///
+    /// # Safety
+    /// As many bytes as it says are written.
+    pub unsafe fn fill_raw<E>(&mut self, write: impl FnOnce(*mut u8, usize) -> Result<usize, E>) -> Result<(), E> {
+        let len = write(self.bytes.as_mut_ptr().cast(), N - 1)?.min(N - 1);
+        self.len = len;
+        self.bytes[len] = MaybeUninit::new(0);
+        self.overflowed = false;
+        Ok(())
+    }
+
+    /// Lets `write` fill a text of `len` bytes; false: it has no room for so many, or `write` says so.
+    pub fn fill_len(&mut self, len: usize, write: impl FnOnce(&mut [u8]) -> bool) -> bool {
+        if len >= N {
+            return false;
+        }
+        self.bytes[..len].fill(MaybeUninit::new(0));
+        // SAFETY: these bytes are initialised by now.
+        let bytes = unsafe { core::slice::from_raw_parts_mut(self.bytes.as_mut_ptr().cast::<u8>(), len) };
+        if !write(bytes) {
+            return false;
+        }
+        self.len = len;
+        self.bytes[len] = MaybeUninit::new(0);
+        self.overflowed = false;
+        true
+    }
+
+    /// As [`Text::fill_raw`], with all of it initialised before.
     pub fn fill<E>(&mut self, write: impl FnOnce(&mut [u8]) -> Result<usize, E>) -> Result<(), E> {
         self.bytes.fill(MaybeUninit::new(0));
         // SAFETY: all bytes are initialised by now.

@@ -4,6 +4,7 @@
 use crate::arena::{Arena, entries};
 use crate::creds::Creds;
 use crate::exec_image::{Head, Kind};
+use crate::elsewhere::Elsewhere;
 use crate::exec_prep::{Image, Located, Target};
 use crate::init::settings;
 use crate::raw::{self, Errno};
@@ -90,8 +91,7 @@ fn with_loader(loader: &[u8], why: Why) -> Option<Why> {
 }
 
 fn is_in_view(loader: &[u8]) -> bool {
-    let mut path = PathText::new();
-    let found = resolve_bytes(AT_FDCWD, loader, true, &Creds::effective(), &mut path);
+    let found = resolve_bytes(AT_FDCWD, loader, true, &Creds::effective(), &mut Elsewhere::new());
     matches!(found, Ok(Place::Inside(inside)) if inside.target.is_some())
 }
 

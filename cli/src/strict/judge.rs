@@ -76,8 +76,8 @@ impl Judge {
             self.note(notice.pid, call, PathBuf::new());
             return Some(Errno::ENOSYS);
         }
-        for (at, argument) in call.paths {
-            match self.path(notice, *at, *argument) {
+        for (at, argument) in call.paths() {
+            match self.path(notice, at, argument) {
                 Ok(Some(path)) if self.is_in_view(&path) => {
                     // A run path that the view does not have: ld.so goes on as if the real one were not there.
                     if caller == Caller::Loader {
@@ -104,7 +104,7 @@ impl Judge {
     fn note(&mut self, pid: u32, call: &Call, path: PathBuf) {
         let program = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
         let name = program.file_name().unwrap_or(OsStr::new("?"));
-        let key = (crate::text::escape(name.as_bytes()), call.name);
+        let key = (crate::text::escape(name.as_bytes()), call.name());
         let found = self.found.entry(key).or_insert_with(|| Found { times: 0, path });
         found.times += 1;
     }
@@ -144,7 +144,7 @@ impl Judge {
         }
         // As the kernel reads it: an int.
         let fd = match at {
-            At::Fd(argument) => notice.args[argument] as i32,
+            At::Fd(argument) => notice.args[usize::from(argument)] as i32,
             At::Cwd => nix::libc::AT_FDCWD,
         };
         let base = match fd {

@@ -45,7 +45,7 @@ pub fn filter() -> Vec<libc::sock_filter> {
         allow,
         line(RETURN, libc::SECCOMP_RET_USER_NOTIF, 0, 0),
     ];
-    for call in CALLS {
+    for call in &CALLS {
         lines.push(line(IF_EQUAL, call.number as u32, 0, 1));
         lines.push(line(RETURN, libc::SECCOMP_RET_USER_NOTIF, 0, 0));
     }

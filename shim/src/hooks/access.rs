@@ -2,11 +2,12 @@
 
 use super::{hook, unknown};
 use crate::creds::Creds;
+use crate::elsewhere::Elsewhere;
 use crate::errno;
 use crate::raw::Errno;
 use crate::real::real;
 use crate::resolve::{Place, resolve_bytes};
-use crate::text::{PathText, bytes_of};
+use crate::text::bytes_of;
 use core::ffi::{c_char, c_int};
 use libc::{AT_EACCESS, AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW};
 
@@ -21,7 +22,7 @@ unsafe fn check(
     if want & !7 != 0 && crate::init::in_view() {
         return errno::fail(libc::EINVAL);
     }
-    let mut elsewhere = PathText::new();
+    let mut elsewhere = Elsewhere::new();
     let place = if crate::init::in_view() {
         // SAFETY: by contract.
         match unsafe { bytes_of(path) } {

@@ -1,13 +1,13 @@
 //! opendir(3), fdopendir, closedir, dirfd and the positions of a stream.
 
 use super::{Routed, hook, route};
+use crate::elsewhere::Elsewhere;
 use crate::errno;
 use crate::fds::{self, FdKind};
 use crate::init;
 use crate::raw::{self, Errno};
 use crate::real::real;
 use crate::stream::{self, Stream};
-use crate::text::PathText;
 use core::ffi::{c_char, c_int, c_long};
 use core::ptr::null_mut;
 use libc::{AT_FDCWD, DIR};
@@ -22,7 +22,7 @@ pub enum Opened {
 ///
 /// # Safety
 /// `path` is null or a C string; `elsewhere` outlives the use of the result.
-pub unsafe fn open_dir(dirfd: c_int, path: *const c_char, elsewhere: &mut PathText) -> Result<Opened, Errno> {
+pub unsafe fn open_dir(dirfd: c_int, path: *const c_char, elsewhere: &mut Elsewhere) -> Result<Opened, Errno> {
     // SAFETY: by contract.
     match unsafe { route(dirfd, path, true, elsewhere) }? {
         Routed::View(inside) => stream::open_checked(inside.existing()?).map(Opened::View),
@@ -40,7 +40,7 @@ fn opened_outside(dir: *mut DIR) -> *mut DIR {
 
 hook! {
     fn opendir(path: *const c_char) -> *mut DIR {
-        let mut elsewhere = PathText::new();
+        let mut elsewhere = Elsewhere::new();
         // SAFETY: C's argument.
         match unsafe { open_dir(AT_FDCWD, path, &mut elsewhere) } {
             Ok(Opened::View(dir)) => dir,

@@ -1,6 +1,7 @@
 //! readlink(2) and kin; links of /proc that name real files of the state folder read as view paths.
 
 use super::{Routed, hook, route};
+use crate::elsewhere::Elsewhere;
 use crate::errno;
 use crate::fds;
 use crate::raw::Errno;
@@ -30,7 +31,8 @@ fn target_of(inside: &Inside, text: &mut PathText) -> Result<(), Errno> {
     let vnode = attr.vnode;
     view::read(|reader| {
         let slot = reader.slot(vnode).ok_or(libc::ENOENT)?;
-        text.fill(|bytes| Ok(reader.target(slot, bytes)))
+        let is_whole = text.fill_len(reader.target_len(slot), |bytes| reader.target(slot, bytes) == bytes.len());
+        if is_whole { Ok(()) } else { Err(libc::EIO) }
     })?
 }
 
@@ -43,7 +45,7 @@ unsafe fn read_link(
     len: size_t,
     real: impl FnOnce(c_int, *const c_char) -> isize,
 ) -> isize {
-    let mut elsewhere = PathText::new();
+    let mut elsewhere = Elsewhere::new();
     let mut text = PathText::new();
     // SAFETY: by contract.
     let result = match unsafe { route(dirfd, path, false, &mut elsewhere) } {
@@ -74,7 +76,7 @@ fn in_view_terms(path: *const c_char, named: &mut PathText) -> bool {
     let mut whole = PathText::new();
     // SAFETY: a C string, as the caller found.
     let link = unsafe { core::ffi::CStr::from_ptr(path) };
-    if whole.fill(|bytes| crate::raw::readlink(link, bytes)).is_err() {
+    if crate::raw::readlink_text(link, &mut whole).is_err() {
         return false;
     }
     let real = whole.as_bytes();

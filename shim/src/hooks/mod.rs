@@ -40,9 +40,9 @@ pub mod watches;
 pub mod words;
 pub mod xattrs;
 
+use crate::elsewhere::Elsewhere;
 use crate::raw::Errno;
 use crate::resolve::{Inside, Place, resolve, resolve_name};
-use crate::text::PathText;
 use core::ffi::{c_char, c_int};
 
 include!(concat!(env!("OUT_DIR"), "/listed.rs"));
@@ -95,7 +95,7 @@ pub unsafe fn route(
     dirfd: c_int,
     path: *const c_char,
     follow: bool,
-    elsewhere: &mut PathText,
+    elsewhere: &mut Elsewhere,
 ) -> Result<Routed, Errno> {
     // SAFETY: by contract.
     match unsafe { resolve(dirfd, path, follow, elsewhere) }? {
@@ -112,7 +112,7 @@ pub unsafe fn route(
 pub unsafe fn route_name(
     dirfd: c_int,
     path: *const c_char,
-    elsewhere: &mut PathText,
+    elsewhere: &mut Elsewhere,
 ) -> Result<Routed, Errno> {
     // SAFETY: by contract.
     match unsafe { resolve_name(dirfd, path, elsewhere) }? {
@@ -134,7 +134,7 @@ pub unsafe fn on_path(
     view: impl FnMut(&Inside) -> Result<c_int, Errno>,
     real: impl FnOnce(c_int, *const c_char) -> c_int,
 ) -> c_int {
-    let mut elsewhere = PathText::new();
+    let mut elsewhere = Elsewhere::new();
     // SAFETY: by contract; `elsewhere` outlives the call.
     on_routed(|| unsafe { route(dirfd, path, follow, &mut elsewhere) }, view, real)
 }
@@ -149,7 +149,7 @@ pub unsafe fn on_name(
     view: impl FnMut(&Inside) -> Result<c_int, Errno>,
     real: impl FnOnce(c_int, *const c_char) -> c_int,
 ) -> c_int {
-    let mut elsewhere = PathText::new();
+    let mut elsewhere = Elsewhere::new();
     // SAFETY: by contract; `elsewhere` outlives the call.
     on_routed(|| unsafe { route_name(dirfd, path, &mut elsewhere) }, view, real)
 }

@@ -2,6 +2,7 @@
 
 use super::{Routed, hook, on_name, route, route_name, settled, unknown};
 use crate::creds::{Creds, SEARCH, WRITE};
+use crate::elsewhere::Elsewhere;
 use crate::errno;
 use crate::fds::{self, FdKind};
 use crate::proc_links;
@@ -9,7 +10,7 @@ use crate::raw::{self, Errno};
 use crate::real::real;
 use crate::request::Request;
 use crate::resolve::{Attr, Inside};
-use crate::text::{PATH_MAX, PathText, bytes_of};
+use crate::text::{PATH_MAX, bytes_of};
 use crate::umask;
 use crate::view;
 use core::ffi::{c_char, c_int};
@@ -262,7 +263,7 @@ pub unsafe fn on_two_paths(
     mut view: impl FnMut(&Inside, &Inside) -> Result<c_int, Errno>,
     real: impl FnOnce(c_int, *const c_char, c_int, *const c_char) -> c_int,
 ) -> c_int {
-    let (mut elsewhere, mut elsewhere2) = (PathText::new(), PathText::new());
+    let (mut elsewhere, mut elsewhere2) = (Elsewhere::new(), Elsewhere::new());
     let mut beyond = None;
     let result = settled(|| {
         // SAFETY: by contract.

@@ -3,6 +3,7 @@
 use super::{Routed, hook, route, settled};
 use crate::content;
 use crate::creds::{Creds, READ, SEARCH, WRITE};
+use crate::elsewhere::Elsewhere;
 use crate::errno;
 use crate::fds;
 use crate::init;
@@ -12,7 +13,7 @@ use crate::raw::Errno;
 use crate::real::real;
 use crate::request::Request;
 use crate::resolve::{Attr, Inside};
-use crate::text::{PathText, bytes_of};
+use crate::text::bytes_of;
 use crate::umask;
 use crate::view;
 use core::ffi::{c_char, c_int};
@@ -38,7 +39,7 @@ pub unsafe fn open_at(
     path: *const c_char,
     flags: c_int,
     mode: mode_t,
-    elsewhere: &mut PathText,
+    elsewhere: &mut Elsewhere,
 ) -> Result<Opened, Errno> {
     let follow = flags & O_NOFOLLOW == 0 && flags & (O_CREAT | O_EXCL) != O_CREAT | O_EXCL;
     settled(|| {
@@ -202,7 +203,7 @@ pub unsafe fn open_or(
     mode: mode_t,
     real: impl FnOnce(c_int, *const c_char) -> c_int,
 ) -> c_int {
-    let mut elsewhere = PathText::new();
+    let mut elsewhere = Elsewhere::new();
     // SAFETY: by contract.
     match unsafe { open_at(dirfd, path, flags, mode, &mut elsewhere) } {
         Ok(Opened::View(fd)) => fd,

@@ -3,6 +3,7 @@
 
 use super::links::readlinkat;
 use super::open::{Opened, open_at};
+use crate::elsewhere::Elsewhere;
 use crate::errno;
 use crate::fds;
 use crate::proc_links;
@@ -80,7 +81,7 @@ unsafe fn open(dirfd: c_int, path: *const c_char, how: *const u8, len: usize) ->
     // SAFETY: by contract.
     let given = unsafe { how_of(how, len) }?;
     let (flags, mode) = (given.flags as c_int, given.mode as u32);
-    let mut elsewhere = PathText::new();
+    let mut elsewhere = Elsewhere::new();
     let scoped = given.resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT) != 0;
     // SAFETY: a C string.
     let start = unsafe { resolve(dirfd, c".".as_ptr(), true, &mut elsewhere) };

@@ -2,6 +2,7 @@
 //! names a real file of the state folder (by a link of /proc), the view's name is given.
 
 use super::{Routed, hook, route, settled};
+use crate::elsewhere::Elsewhere;
 use crate::errno;
 use crate::fds;
 use crate::heap;
@@ -52,7 +53,7 @@ unsafe fn resolve_to(
     to: *mut c_char,
     real: impl FnOnce(*const c_char) -> *mut c_char,
 ) -> *mut c_char {
-    let mut elsewhere = PathText::new();
+    let mut elsewhere = Elsewhere::new();
     let mut text = PathText::new();
     let mut beyond = None;
     let result = settled(|| {

@@ -2,10 +2,10 @@
 //! file handles, fanotify(7). Outside they are the kernel's; most of them are for root alone.
 
 use super::{Routed, hook, route};
+use crate::elsewhere::Elsewhere;
 use crate::errno;
 use crate::fds::{self, FdKind};
 use crate::raw::{self, Errno};
-use crate::text::PathText;
 use core::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
 use libc::{AT_FDCWD, AT_SYMLINK_NOFOLLOW, size_t};
 
@@ -18,7 +18,7 @@ unsafe fn unless_view<const N: usize>(
     paths: [(c_int, *const c_char, bool); N],
     call: impl FnOnce([(c_int, *const c_char); N]) -> raw::Result<usize>,
 ) -> c_int {
-    let mut elsewhere = [const { PathText::new() }; N];
+    let mut elsewhere = [const { Elsewhere::new() }; N];
     let mut onward = [(AT_FDCWD, core::ptr::null()); N];
     for (((dirfd, path, follow), text), to) in paths.into_iter().zip(&mut elsewhere).zip(&mut onward) {
         if path.is_null() {

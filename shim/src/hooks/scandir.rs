@@ -2,12 +2,12 @@
 
 use super::dirs::{Opened, open_dir};
 use super::hook;
+use crate::elsewhere::Elsewhere;
 use crate::errno;
 use crate::heap::{self, List};
 use crate::raw::Errno;
 use crate::real::real;
 use crate::stream::Stream;
-use crate::text::PathText;
 use core::ffi::{c_char, c_int, c_void};
 use libc::{AT_FDCWD, DIR, dirent64, size_t};
 
@@ -106,7 +106,7 @@ unsafe fn scan(
     compare: Compare,
     real: impl FnOnce(c_int, *const c_char) -> c_int,
 ) -> c_int {
-    let mut elsewhere = PathText::new();
+    let mut elsewhere = Elsewhere::new();
     // SAFETY: by contract.
     let result = match unsafe { open_dir(dirfd, path, &mut elsewhere) } {
         Ok(Opened::View(dir)) => {

@@ -5,6 +5,7 @@
 
 use super::{Routed, hook, route};
 use crate::creds::{Creds, SEARCH, WRITE};
+use crate::elsewhere::Elsewhere;
 use crate::errno;
 use crate::init;
 use crate::raw::{self, Errno};
@@ -139,7 +140,7 @@ enum Target {
 unsafe fn target_of(address: *const sockaddr, len: socklen_t) -> Result<Target, Errno> {
     // SAFETY: by contract.
     let Some(path) = (unsafe { path_of(address, len) }) else { return Ok(Target::Given) };
-    let mut elsewhere = PathText::new();
+    let mut elsewhere = Elsewhere::new();
     // SAFETY: a C string of our own.
     match unsafe { route(AT_FDCWD, path.as_ptr(), true, &mut elsewhere) }? {
         Routed::View(inside) => {
@@ -197,7 +198,7 @@ hook! {
         if let Some(path) = path
             && raw::socket_domain(fd) == Ok(AF_UNIX)
         {
-            let mut elsewhere = PathText::new();
+            let mut elsewhere = Elsewhere::new();
             // SAFETY: a C string of our own.
             let bound = match unsafe { route(AT_FDCWD, path.as_ptr(), false, &mut elsewhere) } {
                 Ok(Routed::View(inside)) => bind_in(fd, &inside, path.as_bytes()),

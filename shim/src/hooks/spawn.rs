@@ -10,6 +10,7 @@ use super::{hook, settled};
 use crate::arena::Arena;
 use crate::content;
 use crate::creds::{Creds, READ, SEARCH};
+use crate::elsewhere::Elsewhere;
 use crate::envp;
 use crate::exec_prep::{Image, Prepared, Target, link_fd, prepare};
 use crate::fds;
@@ -69,7 +70,7 @@ unsafe fn start(spawn: Spawn, path: *const c_char, envp: Strings, arena: &Arena)
 
 /// Whether a file may be there to execute: an attempt to start it repeats all file actions. 0 or an errno.
 fn probe(path: &CStr, actions: *mut Actions) -> Errno {
-    let (mut elsewhere, mut absolute) = (PathText::new(), PathText::new());
+    let (mut elsewhere, mut absolute) = (Elsewhere::new(), PathText::new());
     // SAFETY: null or the caller's object.
     let folder = unsafe { actions.as_ref() }.map_or(Folder::Inherited, Actions::folder);
     let path = match folder.absolute(path.to_bytes(), &mut absolute) {
@@ -169,7 +170,8 @@ fn route_open(
     let moved = actions.folder().absolute(path.to_bytes(), &mut absolute)?;
     let path = if moved { absolute.as_ptr() } else { path.as_ptr() };
     // SAFETY: a C string that outlives the call.
-    let fd = match unsafe { open_at(AT_FDCWD, path, flags | O_CLOEXEC, mode, real) }? {
+    let opened = unsafe { open_at(AT_FDCWD, path, flags | O_CLOEXEC, mode, &mut Elsewhere::within(real)) }?;
+    let fd = match opened {
         Opened::View(fd) => fd,
         Opened::Real(_, beyond) if beyond == path => return Ok(None),
         Opened::Real(..) => return Ok(Some(flags)),
@@ -230,7 +232,8 @@ fn route_chdir(actions: &mut Actions, path: &[u8], real: &mut PathText) -> Resul
     let moved = actions.folder().absolute(path, &mut absolute)?;
     let path = if moved { absolute.as_bytes() } else { path };
     let creds = Creds::effective();
-    match resolve_bytes(AT_FDCWD, path, true, &creds, real)? {
+    let place = resolve_bytes(AT_FDCWD, path, true, &creds, &mut Elsewhere::within(real))?;
+    match place {
         Place::Outside => {
             actions.set_folder(actions.folder().then(path));
             Ok(false)

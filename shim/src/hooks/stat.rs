@@ -2,13 +2,14 @@
 
 use super::{Routed, hook, route, settled};
 use crate::content;
+use crate::elsewhere::Elsewhere;
 use crate::errno;
 use crate::fds::{self, FdKind};
 use crate::init;
 use crate::raw::{self, Errno};
 use crate::real::real;
 use crate::resolve::Attr;
-use crate::text::{PathText, bytes_of};
+use crate::text::bytes_of;
 use crate::view;
 use core::ffi::{c_char, c_int, c_uint};
 use libc::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, stat as Stat, statx as Statx};
@@ -115,7 +116,7 @@ unsafe fn find(
     dirfd: c_int,
     path: *const c_char,
     flags: c_int,
-    elsewhere: &mut PathText,
+    elsewhere: &mut Elsewhere,
 ) -> Result<Found, Errno> {
     settled(|| {
         // SAFETY: by contract.
@@ -167,7 +168,7 @@ unsafe fn stat_into(
     path: *const c_char,
     flags: c_int,
     to: *mut Stat,
-    elsewhere: &mut PathText,
+    elsewhere: &mut Elsewhere,
 ) -> Result<Option<(c_int, *const c_char)>, Errno> {
     if flags & !FLAGS_KNOWN != 0 && init::in_view() {
         return Err(libc::EINVAL);
@@ -225,7 +226,7 @@ macro_rules! stat_hooks {
     ($($name:ident($($before:ident: $type:ty),*; $dirfd:expr, $flags:expr $(; $after:ident: $after_type:ty)?);)*) => {$(
         hook! {
             fn $name($($before: $type,)* path: *const c_char, to: *mut Stat $(, $after: $after_type)?) -> c_int {
-                let mut elsewhere = PathText::new();
+                let mut elsewhere = Elsewhere::new();
                 // SAFETY: C's arguments.
                 match unsafe { stat_into($dirfd, path, $flags, to, &mut elsewhere) } {
                     Ok(None) => 0,
@@ -286,7 +287,7 @@ fstat_hooks! {
 hook! {
     /// statx(2): everything a struct stat has; no birth time, no attributes.
     fn statx(dirfd: c_int, path: *const c_char, flags: c_int, mask: c_uint, to: *mut Statx) -> c_int {
-        let mut elsewhere = PathText::new();
+        let mut elsewhere = Elsewhere::new();
         if path.is_null() && flags & AT_EMPTY_PATH == 0 && init::in_view() {
             return errno::fail(libc::EFAULT);
         }

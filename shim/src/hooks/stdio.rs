@@ -2,11 +2,12 @@
 
 use super::hook;
 use super::open::{Opened, open_at};
+use crate::elsewhere::Elsewhere;
 use crate::errno;
 use crate::fds::{self, FdKind};
 use crate::raw;
 use crate::real::real;
-use crate::text::{PathText, Text, bytes_of};
+use crate::text::{Text, bytes_of};
 use core::ffi::{c_char, c_int};
 use libc::{AT_FDCWD, FILE, O_APPEND, O_CLOEXEC, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY};
 
@@ -38,7 +39,7 @@ macro_rules! fopen_hooks {
     ($($name:ident)*) => {$(
         hook! {
             fn $name(path: *const c_char, mode: *const c_char) -> *mut FILE {
-                let mut elsewhere = PathText::new();
+                let mut elsewhere = Elsewhere::new();
                 // SAFETY: C's argument.
                 let Some(flags) = unsafe { bytes_of(mode) }.and_then(flags_of) else {
                     return real!($name(path: *const c_char, mode: *const c_char) -> *mut FILE);
@@ -72,7 +73,7 @@ macro_rules! freopen_hooks {
     ($($name:ident)*) => {$(
         hook! {
             fn $name(path: *const c_char, mode: *const c_char, stream: *mut FILE) -> *mut FILE {
-                let mut elsewhere = PathText::new();
+                let mut elsewhere = Elsewhere::new();
                 // SAFETY: C's argument.
                 let flags = unsafe { bytes_of(mode) }.and_then(flags_of);
                 // Without a path the stream's own file is opened again: by the kernel's link to it, as the C library does.

@@ -2,6 +2,7 @@
 
 use super::open::{Opened, open_at};
 use super::{Routed, hook, route};
+use crate::elsewhere::Elsewhere;
 use crate::envp;
 use crate::errno;
 use crate::fds;
@@ -92,7 +93,7 @@ unsafe fn beyond<T>(
     template: *mut c_char,
     blanks: &mut Blanks,
     suffix_len: c_int,
-    elsewhere: &PathText,
+    elsewhere: &Elsewhere,
     real: impl FnOnce(*mut c_char) -> T,
 ) -> T {
     let path = elsewhere.as_bytes();
@@ -124,7 +125,7 @@ unsafe fn make_file(
     if !init::in_view() {
         return real(template);
     }
-    let mut elsewhere = PathText::new();
+    let mut elsewhere = Elsewhere::new();
     // SAFETY: by contract.
     let mut blanks = match unsafe { Blanks::of(template, suffix_len) } {
         Ok(blanks) => blanks,
@@ -181,7 +182,7 @@ mkstemp_hooks! {
 ///
 /// # Safety
 /// `path` is a C string.
-unsafe fn is_inside(path: *const c_char, elsewhere: &mut PathText) -> Result<Option<bool>, Errno> {
+unsafe fn is_inside(path: *const c_char, elsewhere: &mut Elsewhere) -> Result<Option<bool>, Errno> {
     elsewhere.clear();
     // SAFETY: by contract.
     Ok(match unsafe { route(AT_FDCWD, path, false, elsewhere) }? {
@@ -196,7 +197,7 @@ hook! {
         if !init::in_view() {
             return real(template);
         }
-        let mut elsewhere = PathText::new();
+        let mut elsewhere = Elsewhere::new();
         // SAFETY: C's argument.
         let mut blanks = match unsafe { Blanks::of(template, 0) } {
             Ok(blanks) => blanks,
@@ -239,7 +240,7 @@ hook! {
 unsafe fn unused_name(
     template: *const c_char,
     blanks: &mut Blanks,
-    elsewhere: &mut PathText,
+    elsewhere: &mut Elsewhere,
 ) -> Result<Option<()>, Errno> {
     // SAFETY: by contract.
     with_names(blanks, || unsafe {
@@ -260,7 +261,7 @@ hook! {
         if !init::in_view() {
             return real(template);
         }
-        let mut elsewhere = PathText::new();
+        let mut elsewhere = Elsewhere::new();
         // SAFETY: C's argument.
         let result = unsafe {
             Blanks::of(template, 0).and_then(|mut blanks| {
@@ -347,7 +348,7 @@ hook! {
 /// Whether the C library's folder for temporary files is in the view.
 fn temp_dir_inside() -> bool {
     let path: Text<8> = Text::from_parts(&[TEMP_DIR]);
-    let mut elsewhere = PathText::new();
+    let mut elsewhere = Elsewhere::new();
     // SAFETY: a C string of our own.
     init::in_view()
         && matches!(unsafe { route(AT_FDCWD, path.as_ptr(), true, &mut elsewhere) }, Ok(Routed::View(_)))
