@@ -80,6 +80,11 @@ impl Reader {
         self.window.u32(header::WORKSPACE)
     }
 
+    /// Length of the path of the state folder in bytes.
+    pub fn home_len(&self) -> usize {
+        self.window.u32(header::HOME_LEN) as usize
+    }
+
     /// Copies the path of the state folder; its length, or None if it does not fit.
     pub fn home(&self, to: &mut [u8]) -> Option<usize> {
         self.path_field(header::HOME, header::HOME_LEN, to)

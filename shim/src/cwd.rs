@@ -3,6 +3,7 @@
 
 use crate::elsewhere::Elsewhere;
 use crate::fds;
+use crate::hot::HOT;
 use crate::init;
 use crate::line;
 use crate::raw::{self, Errno};
@@ -22,11 +23,19 @@ pub enum Cwd {
 const UNKNOWN: u64 = 0;
 const OUTSIDE: u64 = u64::MAX;
 const APART: u64 = u64::MAX - 1;
-static CACHE: AtomicU64 = AtomicU64::new(UNKNOWN);
+
+/// The directory's vnode, or one of the above.
+pub struct Cache(AtomicU64);
+
+impl Cache {
+    pub const fn new() -> Cache {
+        Cache(AtomicU64::new(UNKNOWN))
+    }
+}
 
 /// Where relative paths start.
 pub fn current() -> Result<Cwd, Errno> {
-    match CACHE.load(Ordering::Relaxed) {
+    match HOT.cwd.0.load(Ordering::Relaxed) {
         UNKNOWN => {}
         OUTSIDE => return Ok(Cwd::Outside),
         APART => return Ok(Cwd::Apart),
@@ -46,11 +55,11 @@ pub fn remember(cwd: Cwd) {
         Cwd::Outside => OUTSIDE,
         Cwd::Apart => APART,
     };
-    CACHE.store(value, Ordering::Relaxed);
+    HOT.cwd.0.store(value, Ordering::Relaxed);
 }
 
 pub fn forget() {
-    CACHE.store(UNKNOWN, Ordering::Relaxed);
+    HOT.cwd.0.store(UNKNOWN, Ordering::Relaxed);
 }
 
 /// The kernel's own answer.

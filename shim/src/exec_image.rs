@@ -5,24 +5,29 @@ use core::ffi::{CStr, c_int};
 
 /// The kernel looks for `#!` in this much (BINPRM_BUF_SIZE).
 const SCRIPT_LEN: usize = 256;
-/// A page: an ELF header, program headers, and where linkers put the loader's name and the first notes.
-const HEAD_LEN: usize = 4096;
+/// An ELF header, program headers, and where most linkers put the loader's name and the first notes.
+pub const SHORT: usize = 1024;
+/// A page: what the others put there, Go's among them.
+pub const LONG: usize = 4096;
 /// Processors, in elf(5)'s numbers.
 const EM_386: u16 = 3;
 const EM_X86_64: u16 = 62;
+const CLASS_32: u8 = 1;
+const CLASS_64: u8 = 2;
+const PROGRAM_HEADER_LEN: u16 = 56;
 
-/// The beginning of an executable file.
-pub struct Head {
-    bytes: [u8; HEAD_LEN],
+/// The beginning of an executable file, up to `LEN` bytes.
+pub struct Head<const LEN: usize> {
+    bytes: [u8; LEN],
     len: usize,
     pub stat: libc::stat,
     /// It has file capabilities (capabilities(7)).
     pub has_capabilities: bool,
 }
 
-impl Head {
+impl<const LEN: usize> Head<LEN> {
     /// Reads the file at (dirfd, path), which must be a real one.
-    pub fn read(dirfd: c_int, path: &CStr) -> Result<Head, Errno> {
+    pub fn read(dirfd: c_int, path: &CStr) -> Result<Head<LEN>, Errno> {
         // O_NONBLOCK: a fifo must not hold the call up.
         let fd = raw::openat(
             dirfd,
@@ -31,7 +36,7 @@ impl Head {
             0,
         )?;
         let head = raw::fstat(fd).and_then(|stat| {
-            let mut head = Head { bytes: [0; HEAD_LEN], len: 0, stat, has_capabilities: false };
+            let mut head = Head { bytes: [0; LEN], len: 0, stat, has_capabilities: false };
             if stat.st_mode & libc::S_IFMT == libc::S_IFREG {
                 head.has_capabilities = raw::has_xattr(fd, c"security.capability");
                 head.len = raw::pread(fd, &mut head.bytes, 0)?;
@@ -53,6 +58,11 @@ impl Head {
         }
         // The kernel's buffer is padded with NULs.
         self.bytes.get(..SCRIPT_LEN).and_then(Script::parse)
+    }
+
+    /// Whether [`Head::kind`] needs more of the file than was read.
+    pub fn is_cut(&self) -> bool {
+        self.len == LEN && reach(self.bytes()).is_none_or(|end| end > LEN)
     }
 
     /// Whether this library can be put before the program.
@@ -77,10 +87,28 @@ pub enum Kind<'a> {
     Other,
 }
 
+/// Where what [`Kind::of`] looks at ends, as far as the headers that were read say. None: they end before they say it.
+fn reach(bytes: &[u8]) -> Option<usize> {
+    let is_elf = bytes.starts_with(b"\x7fELF");
+    if !is_elf || bytes.get(4) != Some(&CLASS_64) {
+        return Some(if is_elf { LONG } else { 0 });
+    }
+    let headers_at = usize::try_from(u64_at(bytes, 32)?).ok()?;
+    let header = |index: u16| headers_at.checked_add(usize::from(index) * usize::from(PROGRAM_HEADER_LEN));
+    let mut end = header(u16_at(bytes, 56)?)?;
+    for index in 0..u16_at(bytes, 56)? {
+        let at = header(index)?;
+        if matches!(u32_at(bytes, at)?, libc::PT_INTERP | libc::PT_NOTE) {
+            let start = usize::try_from(u64_at(bytes, at + 8)?).ok()?;
+            let len = usize::try_from(u64_at(bytes, at + 32)?).ok()?;
+            end = end.max(start.checked_add(len)?);
+        }
+    }
+    Some(end)
+}
+
 impl Kind<'_> {
     fn of(bytes: &[u8]) -> Option<Kind<'_>> {
-        const CLASS_32: u8 = 1;
-        const PROGRAM_HEADER_LEN: u16 = 56;
         const LOADER: &[u8] = b"/ld-linux-x86-64.so.2";
         if !bytes.starts_with(b"\x7fELF") {
             return None;

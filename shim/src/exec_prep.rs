@@ -4,7 +4,7 @@
 use crate::arena::{Arena, entries};
 use crate::creds::{Creds, READ, SEARCH};
 use crate::elsewhere::Elsewhere;
-use crate::exec_image::Head;
+use crate::exec_image::{self, Head};
 use crate::fds::{self, FdKind};
 use crate::hooks::settled;
 use crate::init;
@@ -96,6 +96,7 @@ impl Target {
     ///
     /// # Safety
     /// As [`Target::bytes`].
+    #[inline(never)]
     unsafe fn shown(&self, vnode: Option<VnodeNo>, arena: &Arena) -> Result<*const c_char, Errno> {
         // SAFETY: by contract.
         let (path, is_fd) = unsafe { (self.bytes(), self.is_fd()) };
@@ -145,9 +146,19 @@ impl Target {
         })
     }
 
+    /// Why the program is out of reach, from a longer part of the file.
+    ///
     /// # Safety
     /// As [`Target::bytes`].
-    unsafe fn read_head(&self, located: &Located, real: &PathText) -> Result<Head, Errno> {
+    #[inline(never)]
+    unsafe fn why_by_long_head(&self, located: &Located, real: &PathText) -> Option<Why> {
+        // SAFETY: by contract.
+        unsafe { self.read_head::<{ exec_image::LONG }>(located, real) }.ok().as_ref().and_then(Why::of)
+    }
+
+    /// # Safety
+    /// As [`Target::bytes`].
+    unsafe fn read_head<const LEN: usize>(&self, located: &Located, real: &PathText) -> Result<Head<LEN>, Errno> {
         match located {
             Located::At(_) => Head::read(AT_FDCWD, real.as_c_str()),
             // SAFETY: by contract.
@@ -304,7 +315,7 @@ pub unsafe fn prepare(
         let located = unsafe { target.locate(real) }?;
         moved |= matches!(located, Located::At(_));
         // SAFETY: as above.
-        let head = match unsafe { target.read_head(&located, real) } {
+        let head = match unsafe { target.read_head::<{ exec_image::SHORT }>(&located, real) } {
             Ok(head) => Some(head),
             Err(errno @ (libc::ENOENT | libc::ENOTDIR)) => return Err(errno),
             // What may be executed may not be readable.
@@ -314,7 +325,12 @@ pub unsafe fn prepare(
             // SAFETY: as above.
             let goes_on =
                 unreached::is_loader(unsafe { target.bytes() }) || !init::settings().worktree.is_empty();
-            if let Some(why) = head.as_ref().and_then(Why::of).filter(|_| !goes_on) {
+            let why = match &head {
+                // SAFETY: as above.
+                Some(head) if head.is_cut() => unsafe { target.why_by_long_head(&located, real) },
+                head => head.as_ref().and_then(Why::of),
+            };
+            if let Some(why) = why.filter(|_| !goes_on) {
                 // SAFETY: by contract.
                 let argv = if front.len == 0 { argv } else { unsafe { front.before(argv, arena) }? };
                 // SAFETY: by contract, or a string of the arena.

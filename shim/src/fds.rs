@@ -2,13 +2,14 @@
 //! inode of the fd are those that were seen with it, so nothing that happens to fds behind the shim's back
 //! (raw closes, children that share memory) can make it lie. What it does not know, the fd's name in /proc tells.
 
+use crate::hot::HOT;
 use crate::init;
 use crate::memory;
 use crate::raw::{self, Errno};
 use crate::text::{PathText, Text, parse_hex16};
 use crate::view;
 use core::ffi::{c_char, c_int};
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use vrift_manifest::VnodeNo;
 use vrift_protocol::names;
 
@@ -32,42 +33,78 @@ const TABLE_LEN: usize = 16 * 1024;
 /// In place of a vnode: the fd is not the view's.
 const OUTSIDE: u64 = u64::MAX;
 
+/// An entry that stays as it is is not written: a page that this process shares with its origin would be copied.
 struct Entry {
     /// 0: unknown.
     vnode: AtomicU64,
     /// The kernel's inode of the fd; 0: not seen yet.
     inode: AtomicU64,
-    /// The round of [`ROUND`] in which the kernel said that it is this directory; see [`identify_dir`].
+    /// The round of [`Few::round`] in which the kernel said that it is this directory; see [`identify_dir`].
     seen: AtomicU64,
 }
 
-/// Raised when many fds are closed at a time.
-static ROUND: AtomicU64 = AtomicU64::new(1);
+impl Entry {
+    const fn new() -> Entry {
+        Entry { vnode: AtomicU64::new(0), inode: AtomicU64::new(0), seen: AtomicU64::new(0) }
+    }
 
-pub struct Table([Entry; TABLE_LEN]);
+    fn vnode(&self) -> u64 {
+        self.vnode.load(Ordering::Relaxed)
+    }
 
-/// The first fds of a process that has no [`memory`] for the table yet.
-const FEW: usize = 16;
-#[unsafe(link_section = ".data")]
-static FEW_FDS: [Entry; FEW] =
-    [const { Entry { vnode: AtomicU64::new(0), inode: AtomicU64::new(0), seen: AtomicU64::new(0) } }; FEW];
+    fn inode(&self) -> u64 {
+        self.inode.load(Ordering::Relaxed)
+    }
 
-fn entry(fd: c_int) -> Option<&'static Entry> {
-    usize::try_from(fd).ok().and_then(|fd| memory::get().ok()?.fds.0.get(fd))
+    /// What the fd is by now; no kernel's answer is remembered of it.
+    fn set(&self, vnode: u64, inode: u64) {
+        put(&self.seen, 0);
+        put(&self.inode, inode);
+        put(&self.vnode, vnode);
+    }
 }
 
-/// As [`entry`]; makes no table for what has a place among the few.
-fn entry_of_few(fd: c_int) -> Option<&'static Entry> {
-    existing_entry(fd).or_else(|| entry(fd))
+fn put(to: &AtomicU64, value: u64) {
+    if to.load(Ordering::Relaxed) != value {
+        to.store(value, Ordering::Relaxed);
+    }
+}
+
+/// The places of all but the first fds.
+pub struct Table([Entry; TABLE_LEN]);
+
+/// The first fds, which need no [`memory`].
+const FEW: usize = 20;
+pub struct Few {
+    entries: [Entry; FEW],
+    /// Raised when many fds are closed at a time.
+    round: AtomicU64,
+    /// Whether the table has an entry: else a page of it is not touched by who closes an fd without a place here.
+    has_more: AtomicBool,
+}
+
+impl Few {
+    pub const fn new() -> Few {
+        Few { entries: [const { Entry::new() }; FEW], round: AtomicU64::new(1), has_more: AtomicBool::new(false) }
+    }
+}
+
+fn entry(fd: c_int) -> Option<&'static Entry> {
+    let fd = usize::try_from(fd).ok()?;
+    HOT.fds.entries.get(fd).or_else(|| {
+        let entry = memory::get().ok()?.fds.0.get(fd)?;
+        HOT.fds.has_more.store(true, Ordering::Relaxed);
+        Some(entry)
+    })
 }
 
 /// None as well while nothing was remembered of an fd.
 fn existing_entry(fd: c_int) -> Option<&'static Entry> {
     let fd = usize::try_from(fd).ok()?;
-    match memory::existing() {
-        Some(memory) => memory.fds.0.get(fd),
-        None => FEW_FDS.get(fd),
-    }
+    HOT.fds.entries.get(fd).or_else(|| {
+        let memory = memory::existing().filter(|_| HOT.fds.has_more.load(Ordering::Relaxed))?;
+        memory.fds.0.get(fd)
+    })
 }
 
 /// After an open in the view.
@@ -76,18 +113,14 @@ pub fn opened(fd: c_int, vnode: VnodeNo) {
         return forget(fd);
     }
     if let Some(entry) = entry(fd) {
-        entry.seen.store(0, Ordering::Relaxed);
-        entry.inode.store(0, Ordering::Relaxed);
-        entry.vnode.store(vnode.0, Ordering::Relaxed);
+        entry.set(vnode.0, 0);
     }
 }
 
 /// After an open of what is surely not the view's.
 pub fn opened_outside(fd: c_int) {
-    if let Some(entry) = entry_of_few(fd) {
-        entry.seen.store(0, Ordering::Relaxed);
-        entry.inode.store(0, Ordering::Relaxed);
-        entry.vnode.store(OUTSIDE, Ordering::Relaxed);
+    if let Some(entry) = entry(fd) {
+        entry.set(OUTSIDE, 0);
     }
 }
 
@@ -99,24 +132,21 @@ pub fn is_unnamed(vnode: VnodeNo) -> bool {
 /// After a close, or an open outside.
 pub fn forget(fd: c_int) {
     if let Some(entry) = existing_entry(fd)
-        && entry.vnode.load(Ordering::Relaxed) != 0
+        && entry.vnode() != 0
     {
-        entry.seen.store(0, Ordering::Relaxed);
-        entry.vnode.store(0, Ordering::Relaxed);
+        entry.set(0, entry.inode());
     }
 }
 
 /// Before many fds are closed.
 pub fn doubt_all() {
-    ROUND.fetch_add(1, Ordering::Relaxed);
+    HOT.fds.round.fetch_add(1, Ordering::Relaxed);
 }
 
 /// After dup(2) and its kin.
 pub fn copied(from: c_int, to: c_int) {
     if let (Some(from), Some(to)) = (existing_entry(from), existing_entry(to)) {
-        to.seen.store(0, Ordering::Relaxed);
-        to.inode.store(from.inode.load(Ordering::Relaxed), Ordering::Relaxed);
-        to.vnode.store(from.vnode.load(Ordering::Relaxed), Ordering::Relaxed);
+        to.set(from.vnode(), from.inode());
     }
 }
 
@@ -134,11 +164,11 @@ pub fn identify(fd: c_int) -> FdKind {
 /// As [`identify`], for the directory that a path is relative to. Tools that walk trees give the same one for each name
 /// in it, so the kernel is asked once: until the fd is closed, replaced or opened anew by a call of the C library.
 pub fn identify_dir(fd: c_int) -> BaseKind {
-    let round = ROUND.load(Ordering::Relaxed);
+    let round = HOT.fds.round.load(Ordering::Relaxed);
     if let Some(entry) = existing_entry(fd)
         && entry.seen.load(Ordering::Relaxed) == round
     {
-        return match entry.vnode.load(Ordering::Relaxed) {
+        return match entry.vnode() {
             OUTSIDE => BaseKind::Apart,
             vnode => BaseKind::View(VnodeNo(vnode)),
         };
@@ -157,9 +187,8 @@ pub fn identify_dir(fd: c_int) -> BaseKind {
 /// A child that shares memory has fds of its own: what it sees is not its parent's.
 fn seen_in_round(fd: c_int, vnode: u64, round: u64) {
     if !crate::line::shares_memory()
-        // Not so if the table was made just now.
         && let Some(entry) = existing_entry(fd)
-        && entry.vnode.load(Ordering::Relaxed) == vnode
+        && entry.vnode() == vnode
     {
         entry.seen.store(round, Ordering::Relaxed);
     }
@@ -167,7 +196,7 @@ fn seen_in_round(fd: c_int, vnode: u64, round: u64) {
 
 /// After [`identify_dir`] said that a directory is outside, and its name that it is [`BaseKind::Apart`].
 pub fn is_apart(fd: c_int) {
-    seen_in_round(fd, OUTSIDE, ROUND.load(Ordering::Relaxed));
+    seen_in_round(fd, OUTSIDE, HOT.fds.round.load(Ordering::Relaxed));
 }
 
 /// As [`identify`], when the kernel's stat of the fd is known already.
@@ -178,12 +207,11 @@ pub fn identify_with(fd: c_int, stat: &libc::stat) -> FdKind {
     {
         return FdKind::Outside;
     }
-    let cached = entry_of_few(fd);
+    let cached = entry(fd);
     if let Some(entry) = cached {
-        let vnode = entry.vnode.load(Ordering::Relaxed);
-        let inode = entry.inode.load(Ordering::Relaxed);
+        let (vnode, inode) = (entry.vnode(), entry.inode());
         if vnode != 0 && (inode == stat.st_ino || inode == 0) {
-            entry.inode.store(stat.st_ino, Ordering::Relaxed);
+            put(&entry.inode, stat.st_ino);
             return if vnode == OUTSIDE { FdKind::Outside } else { FdKind::View(VnodeNo(vnode)) };
         }
     }
@@ -195,8 +223,8 @@ pub fn identify_with(fd: c_int, stat: &libc::stat) -> FdKind {
             FdKind::View(vnode) => vnode.0,
             FdKind::Outside => OUTSIDE,
         };
-        entry.inode.store(stat.st_ino, Ordering::Relaxed);
-        entry.vnode.store(vnode, Ordering::Relaxed);
+        put(&entry.inode, stat.st_ino);
+        put(&entry.vnode, vnode);
     }
     kind
 }

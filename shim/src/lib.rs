@@ -23,6 +23,7 @@ mod fts_entry;
 mod handle;
 mod heap;
 pub mod hooks;
+mod hot;
 mod init;
 mod libraries;
 mod line;

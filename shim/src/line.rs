@@ -4,6 +4,7 @@
 //! which shares the memory, goes on with its parent's.
 
 use crate::handle;
+use crate::hot::HOT;
 use crate::init;
 use crate::memory;
 use crate::patience::Patience;
@@ -32,44 +33,54 @@ pub struct ForkState {
     inode: AtomicU64,
     pub(crate) next_id: AtomicU64,
     client_id: AtomicU64,
-    pid: AtomicI32,
     pub(crate) patience: Patience,
     pub(crate) page: slot::Page,
     /// A request that the page took was not answered: the next one over the connection is the same again.
     pub(crate) lost: AtomicBool,
 }
 
-/// The last connection of this process or of the parent it was forked from: fd + 1 and inode.
-static INHERITED_FD: AtomicI32 = AtomicI32::new(0);
-static INHERITED_INODE: AtomicU64 = AtomicU64::new(0);
+/// What copies of the process have of it as well.
+pub struct Known {
+    /// The process whose memory this is; 0: not asked yet. After a fork(2) that of the parent, until the child asks.
+    pid: AtomicI32,
+    /// The last connection of this process or of the parent it was forked from: fd + 1 and inode.
+    fd: AtomicI32,
+    inode: AtomicU64,
+}
+
+impl Known {
+    pub const fn new() -> Known {
+        Known { pid: AtomicI32::new(0), fd: AtomicI32::new(0), inode: AtomicU64::new(0) }
+    }
+}
 
 pub(crate) fn state() -> Result<&'static ForkState, Errno> {
-    memory::get().map(|memory| &memory.fork.0)
+    memory::fork_state()
 }
 
 /// Whether this is a child that shares its parent's memory (vfork(2), CLONE_VM): it must leave no trace in
 /// caches that describe the process.
 ///
-/// The first to ask writes the process's number into the page. That must not be such a child, which would make
-/// its parent look like one ever after. The C library tells the kernel of a robust list for every process and
-/// thread that it starts, and fork(2) in the child does so again; vfork(2) does not, and the kernel hands none
-/// on. Where the C library has none to tell (before 2.34, programs without threads), nobody writes and all
-/// processes count as such children, which costs them only their caches.
+/// Who asks first notes the process's number. That must not be such a child, which would make its parent look like one
+/// ever after. The C library tells the kernel of a robust list for every process and thread that it starts, and fork(2)
+/// in the child does so again; vfork(2) does not, and the kernel hands none on. Where the C library has none to tell
+/// (before 2.34, programs without threads), nobody writes and all processes count as such children, which costs them
+/// only their caches.
 pub fn shares_memory() -> bool {
-    let Ok(state) = state() else { return true };
     let pid = raw::getpid();
-    match state.pid.load(Ordering::Relaxed) {
-        0 if raw::has_robust_list() => {
-            state.pid.store(pid, Ordering::Relaxed);
-            false
-        }
-        known => known != pid,
+    if HOT.line.pid.load(Ordering::Relaxed) == pid {
+        return false;
     }
+    let is_own = raw::has_robust_list();
+    if is_own {
+        HOT.line.pid.store(pid, Ordering::Relaxed);
+    }
+    !is_own
 }
 
 /// Whether `fd` is the connection or the handle: programs that close what they do not know must not close them.
 pub fn is_own(fd: c_int) -> bool {
-    connection() == Some(fd) || handle::fd() == Some(fd)
+    may_be_connection(fd) && connection() == Some(fd) || handle::fd() == Some(fd)
 }
 
 /// The lowest of this library's own fds from `low` on.
@@ -80,16 +91,24 @@ pub fn next_own(low: c_int) -> Option<c_int> {
 /// Before `fd` is replaced by something else: the next request makes a connection anew.
 pub fn give_up(fd: c_int) {
     handle::give_way(fd);
-    if let Some(state) = memory::existing().map(|memory| &memory.fork.0)
+    if may_be_connection(fd)
+        && let Some(state) = memory::existing_fork_state()
         && state.fd.load(Ordering::Relaxed) == fd + 1
     {
         state.fd.store(0, Ordering::Relaxed);
     }
 }
 
+/// Whether this process or its origin had its connection there: of most fds that says enough, and the page that fork(2)
+/// wipes need not be touched.
+fn may_be_connection(fd: c_int) -> bool {
+    HOT.line.fd.load(Ordering::Relaxed) == fd + 1
+}
+
 /// The connection's fd, if there is one.
 pub fn connection() -> Option<c_int> {
-    let fd = memory::existing()?.fork.0.fd.load(Ordering::Relaxed);
+    let state = memory::existing_fork_state().filter(|_| HOT.line.fd.load(Ordering::Relaxed) != 0)?;
+    let fd = state.fd.load(Ordering::Relaxed);
     (fd != 0).then(|| fd - 1)
 }
 
@@ -202,10 +221,10 @@ impl Line<'_> {
                 }
                 close_inherited();
                 let (fd, inode) = connect(SILENCE_TIMEOUT_MS)?;
+                HOT.line.inode.store(inode, Ordering::Relaxed);
+                HOT.line.fd.store(fd + 1, Ordering::Relaxed);
                 state.fd.store(fd + 1, Ordering::Relaxed);
                 state.inode.store(inode, Ordering::Relaxed);
-                INHERITED_INODE.store(inode, Ordering::Relaxed);
-                INHERITED_FD.store(fd + 1, Ordering::Relaxed);
                 Connected::new(fd, self.client_id())
             }
         }
@@ -239,7 +258,7 @@ impl Line<'_> {
                 if fd >= 0 && is_socket(fd, state.inode.load(Ordering::Relaxed)) {
                     raw::close(fd);
                 }
-                INHERITED_FD.store(0, Ordering::Relaxed);
+                HOT.line.fd.store(0, Ordering::Relaxed);
                 state.page.give_up();
             }
         }
@@ -249,8 +268,8 @@ impl Line<'_> {
 /// A forked child has its parent's connection open: it is of no use to it and must not keep the parent's
 /// session alive. Not called in a child that shares memory.
 fn close_inherited() {
-    let fd = INHERITED_FD.load(Ordering::Relaxed) - 1;
-    if fd >= 0 && is_socket(fd, INHERITED_INODE.load(Ordering::Relaxed)) {
+    let fd = HOT.line.fd.load(Ordering::Relaxed) - 1;
+    if fd >= 0 && is_socket(fd, HOT.line.inode.load(Ordering::Relaxed)) {
         raw::close(fd);
     }
 }

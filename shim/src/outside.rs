@@ -5,6 +5,7 @@
 //! a symlink outside whose own target is a file of the view is the kernel's (`docs/limits.md`).
 
 use crate::fds;
+use crate::hot::HOT;
 use crate::init;
 use crate::memory;
 use crate::raw::{self, Errno};
@@ -17,10 +18,15 @@ use vrift_protocol::system_folders;
 const REMEMBERED: usize = 512;
 pub struct CleanFolders([AtomicU64; REMEMBERED]);
 
-/// The first few of a process that has no [`memory`] for them yet.
+/// The first few, which need no [`memory`]; 0: none.
 const FEW: usize = 16;
-#[unsafe(link_section = ".data")]
-static FEW_FOLDERS: [AtomicU64; FEW] = [const { AtomicU64::new(0) }; FEW];
+pub struct Few([AtomicU64; FEW]);
+
+impl Few {
+    pub const fn new() -> Few {
+        Few([const { AtomicU64::new(0) }; FEW])
+    }
+}
 
 /// Whether a path is that of a file in a folder of the system, in which only root makes names: what is opened by it is no
 /// file of the view's.
@@ -208,9 +214,14 @@ fn is_known_plain(dir: &[u8]) -> bool {
 const PLAIN: u64 = 0x5851_f42d_4c95_7f2c;
 
 fn is_remembered(hash: u64) -> bool {
-    let is_it = |place: &AtomicU64| place.load(Ordering::Relaxed) == hash;
-    memory::existing().and_then(|memory| place_in(&memory.clean.0, hash)).is_some_and(is_it)
-        || place_in(&FEW_FOLDERS, hash).is_some_and(is_it)
+    match place_in(&HOT.folders.0, hash).map(|few| few.load(Ordering::Relaxed)) {
+        // The next one that belongs there is put there.
+        Some(0) => false,
+        Some(few) if few == hash => true,
+        _ => memory::existing()
+            .and_then(|memory| place_in(&memory.clean.0, hash))
+            .is_some_and(|place| place.load(Ordering::Relaxed) == hash),
+    }
 }
 
 fn place_in(places: &'static [AtomicU64], hash: u64) -> Option<&'static AtomicU64> {
@@ -229,9 +240,9 @@ fn remember_plain(dir: &[u8]) {
 }
 
 fn remember_hash(hash: u64) {
-    // The table is made when the second folder comes for a place among the few.
-    if memory::existing().is_none()
-        && let Some(few) = place_in(&FEW_FOLDERS, hash)
+    // The table is used when a second folder comes for a place among the few.
+    if let Some(few) = place_in(&HOT.folders.0, hash)
+        && few.load(Ordering::Relaxed) == 0
         && few.compare_exchange(0, hash, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     {
         return;

@@ -39,7 +39,7 @@ pub enum Why {
 
 impl Why {
     /// None: this library will be in it, or it is no program.
-    pub fn of(head: &Head) -> Option<Why> {
+    pub fn of<const LEN: usize>(head: &Head<LEN>) -> Option<Why> {
         if has_other_rights(head) {
             return Some(Why::OtherRights);
         }
@@ -73,7 +73,7 @@ impl Why {
 }
 
 /// Whether ld.so(8) will run in secure-execution mode, in which it loads nothing that it is told to.
-fn has_other_rights(head: &Head) -> bool {
+fn has_other_rights<const LEN: usize>(head: &Head<LEN>) -> bool {
     let creds = Creds::effective();
     let mode = head.stat.st_mode;
     let set_group = libc::S_ISGID | libc::S_IXGRP;

@@ -1,6 +1,7 @@
 //! Whether memory that a program names can be read: the kernel answers EFAULT for a bad pointer, a hook that
 //! looks at it would die.
 
+use crate::hot::HOT;
 use crate::raw;
 use core::ffi::c_char;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -9,11 +10,16 @@ const PAGE: usize = 4096;
 /// Pages found readable before, by the low bits of their number: strings come from the same few stack, heap and
 /// data pages over and over. A page that was unmapped since is trusted wrongly, and then the program dies where
 /// the kernel would have said EFAULT.
-const REMEMBERED: usize = 128;
+const REMEMBERED: usize = 40;
 
-/// Part of the file, as what does not fit the last page of it costs each process start one more mmap(2).
-#[unsafe(link_section = ".data")]
-static READABLE: [AtomicUsize; REMEMBERED] = [const { AtomicUsize::new(0) }; REMEMBERED];
+/// Numbers of pages; 0: none.
+pub struct Readable([AtomicUsize; REMEMBERED]);
+
+impl Readable {
+    pub const fn new() -> Readable {
+        Readable([const { AtomicUsize::new(0) }; REMEMBERED])
+    }
+}
 
 /// Where the program's arguments and environment begin and end: the upper end of the first thread's stack.
 #[unsafe(link_section = ".data")]
@@ -104,7 +110,7 @@ pub unsafe fn string<'a>(at: *const u8) -> Option<&'a [u8]> {
 
 fn is_readable(at: usize) -> bool {
     let page = at / PAGE;
-    let remembered = &READABLE[page % REMEMBERED];
+    let remembered = &HOT.readable.0[page % REMEMBERED];
     if remembered.load(Ordering::Relaxed) == page && page != 0 {
         return true;
     }

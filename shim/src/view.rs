@@ -16,7 +16,7 @@ use vrift_protocol::{counters, names};
 /// cleared of dead names; a process that outlives more gets EIO rather than unbounded mappings.
 const GENERATIONS_MAX: usize = 1024;
 
-/// What does not change over generations.
+/// What does not change over generations. The longest part is the last: what is used of it is in one page.
 #[repr(C)]
 struct Fixed {
     workspace: Text<16>,
@@ -37,8 +37,19 @@ unsafe impl Sync for FixedCell {}
 /// The mapped generations of the index, and what they have in common.
 #[repr(C)]
 pub struct Generations {
+    /// In the page of what most processes need.
+    first: Slot,
     fixed: FixedCell,
-    slots: [Slot; GENERATIONS_MAX],
+    more: [Slot; GENERATIONS_MAX - 1],
+}
+
+impl Generations {
+    fn slot(&self, number: usize) -> Option<&Slot> {
+        match number {
+            0 => Some(&self.first),
+            _ => self.more.get(number - 1),
+        }
+    }
 }
 
 static CURRENT: AtomicPtr<Reader> = AtomicPtr::new(core::ptr::null_mut());
@@ -168,7 +179,7 @@ fn open_in_runtime<const LEN: usize>(name: &str, flags: i32) -> Result<i32, Errn
 fn publish(reader: Reader) -> Result<&'static Reader, Errno> {
     let used = USED.load(Ordering::Relaxed);
     let generations = &memory::get()?.generations;
-    let slot = generations.slots.get(used).ok_or(libc::EIO)?;
+    let slot = generations.slot(used).ok_or(libc::EIO)?;
     if used == 0 {
         set_fixed(&reader, &generations.fixed)?;
     }
@@ -180,8 +191,11 @@ fn publish(reader: Reader) -> Result<&'static Reader, Errno> {
 }
 
 fn set_fixed(reader: &Reader, fixed: &FixedCell) -> Result<(), Errno> {
-    let mut home = PathText::new();
-    home.fill(|to| reader.home(to).ok_or(libc::EIO))?;
+    // SAFETY: nothing is published yet and LOCK is held; zeros are an empty text.
+    let home = unsafe { &mut (*(*fixed.0.get()).as_mut_ptr()).home };
+    if !home.fill_len(reader.home_len(), |to| reader.home(to).is_some()) {
+        return Err(libc::EIO);
+    }
     let mut workspace = Text::new();
     let mut digits = [0u8; 8];
     hex(&reader.workspace().to_be_bytes(), &mut digits);
@@ -194,10 +208,13 @@ fn set_fixed(reader: &Reader, fixed: &FixedCell) -> Result<(), Errno> {
     let counters = unsafe { Window::new(base, len) };
     counters.add_u64(counters::PROCESSES, 1);
     let line = roll::Line::begin(&counters);
-    // SAFETY: nothing is published yet and LOCK is held.
+    // SAFETY: as above; `home_device` begins as zero.
     unsafe {
-        (*fixed.0.get()).write(Fixed { home, workspace, home_device: AtomicU64::new(0), counters, line })
-    };
+        let fixed = (*fixed.0.get()).as_mut_ptr();
+        (&raw mut (*fixed).workspace).write(workspace);
+        (&raw mut (*fixed).counters).write(counters);
+        (&raw mut (*fixed).line).write(line);
+    }
     Ok(())
 }
 

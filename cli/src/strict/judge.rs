@@ -101,7 +101,7 @@ impl Judge {
         None
     }
 
-    fn note(&mut self, pid: u32, call: &Call, path: PathBuf) {
+    fn note(&mut self, pid: u32, call: &'static Call, path: PathBuf) {
         let program = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
         let name = program.file_name().unwrap_or(OsStr::new("?"));
         let key = (crate::text::escape(name.as_bytes()), call.name());

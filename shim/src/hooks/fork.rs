@@ -27,7 +27,9 @@ const IN_CHILDREN: [Symbol; 12] = [
 
 hook! {
     fn fork() -> pid_t {
-        if init::in_view() && !LOOKED_UP.swap(true, Ordering::Relaxed) {
+        // Not written each time: the page would be copied after each fork.
+        if init::in_view() && !LOOKED_UP.load(Ordering::Relaxed) {
+            LOOKED_UP.store(true, Ordering::Relaxed);
             for symbol in IN_CHILDREN {
                 real::address(symbol);
             }
