@@ -89,13 +89,32 @@ const fn text() -> [u8; text_len()] {
     text
 }
 
+/// The bits of the folders whose names have so many bytes.
+static OF_LEN: [u64; LEN_MAX + 1] = of_len();
+const LEN_MAX: usize = 48;
+
+const fn of_len() -> [u64; LEN_MAX + 1] {
+    let mut of_len = [0; LEN_MAX + 1];
+    let mut which = 0;
+    while which < FOLDERS.len() {
+        of_len[FOLDERS[which].len()] |= 1 << which;
+        which += 1;
+    }
+    of_len
+}
+
 /// Whether a folder is one of those whose bit is set.
 pub fn is_outside(bits: u64, folder: &[u8]) -> bool {
-    let is_it = |(bit, pair): (usize, &[u16])| {
-        let [start, end] = [pair[0], pair[1]].map(usize::from);
-        bits >> bit & 1 != 0 && end - start == folder.len() && TEXT.get(start..end) == Some(folder)
-    };
-    bits != 0 && STARTS.windows(2).enumerate().any(is_it)
+    let mut left = OF_LEN.get(folder.len()).map_or(0, |of_len| bits & of_len);
+    while left != 0 {
+        let which = left.trailing_zeros() as usize;
+        let start = STARTS.get(which).map_or(0, |start| usize::from(*start));
+        if TEXT.get(start..start + folder.len()) == Some(folder) {
+            return true;
+        }
+        left &= left - 1;
+    }
+    false
 }
 
 /// Whether files in the folder are what their names say: `/dev` has links to open files.

@@ -26,8 +26,15 @@ pub struct Head<const LEN: usize> {
 }
 
 impl<const LEN: usize> Head<LEN> {
-    /// Reads the file at (dirfd, path), which must be a real one.
-    pub fn read(dirfd: c_int, path: &CStr) -> Result<Head<LEN>, Errno> {
+    pub fn new() -> Head<LEN> {
+        // SAFETY: all fields are integers, for which zero is a value.
+        let stat = unsafe { core::mem::zeroed() };
+        Head { bytes: [0; LEN], len: 0, stat, has_capabilities: false }
+    }
+
+    /// Reads the file at (dirfd, path), which must be a real one. In place: what is returned by value is copied, in pages
+    /// of the stack that are used for nothing else.
+    pub fn read(&mut self, dirfd: c_int, path: &CStr) -> Result<(), Errno> {
         // O_NONBLOCK: a fifo must not hold the call up.
         let fd = raw::openat(
             dirfd,
@@ -35,16 +42,18 @@ impl<const LEN: usize> Head<LEN> {
             libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY,
             0,
         )?;
-        let head = raw::fstat(fd).and_then(|stat| {
-            let mut head = Head { bytes: [0; LEN], len: 0, stat, has_capabilities: false };
-            if stat.st_mode & libc::S_IFMT == libc::S_IFREG {
-                head.has_capabilities = raw::has_xattr(fd, c"security.capability");
-                head.len = raw::pread(fd, &mut head.bytes, 0)?;
+        let result = raw::fstat_to(fd, &raw mut self.stat).and_then(|()| {
+            (self.len, self.has_capabilities) = (0, false);
+            if self.stat.st_mode & libc::S_IFMT == libc::S_IFREG {
+                // Root gets no other rights by them.
+                let matters = raw::geteuid() != 0;
+                self.has_capabilities = matters && raw::has_xattr(fd, c"security.capability");
+                self.len = raw::pread(fd, &mut self.bytes, 0)?;
             }
-            Ok(head)
+            Ok(())
         });
         raw::close(fd);
-        head
+        result
     }
 
     fn bytes(&self) -> &[u8] {

@@ -152,23 +152,30 @@ impl Target {
     /// As [`Target::bytes`].
     #[inline(never)]
     unsafe fn why_by_long_head(&self, located: &Located, real: &PathText) -> Option<Why> {
+        let mut head = Head::<{ exec_image::LONG }>::new();
         // SAFETY: by contract.
-        unsafe { self.read_head::<{ exec_image::LONG }>(located, real) }.ok().as_ref().and_then(Why::of)
+        unsafe { self.read_head(located, real, &mut head) }.ok()?;
+        Why::of(&head)
     }
 
     /// # Safety
     /// As [`Target::bytes`].
-    unsafe fn read_head<const LEN: usize>(&self, located: &Located, real: &PathText) -> Result<Head<LEN>, Errno> {
+    unsafe fn read_head<const LEN: usize>(
+        &self,
+        located: &Located,
+        real: &PathText,
+        head: &mut Head<LEN>,
+    ) -> Result<(), Errno> {
         match located {
-            Located::At(_) => Head::read(AT_FDCWD, real.as_c_str()),
+            Located::At(_) => head.read(AT_FDCWD, real.as_c_str()),
             // SAFETY: by contract.
             Located::AsNamed if unsafe { self.is_fd() } => {
                 let mut name: Text<32> = Text::from_parts(&[b"/proc/self/fd/"]);
                 name.push_decimal(self.dirfd.max(0) as u64);
-                Head::read(AT_FDCWD, name.as_c_str())
+                head.read(AT_FDCWD, name.as_c_str())
             }
             // SAFETY: not null: `prepare` turns that away.
-            Located::AsNamed => Head::read(self.dirfd, unsafe { CStr::from_ptr(self.path) }),
+            Located::AsNamed => head.read(self.dirfd, unsafe { CStr::from_ptr(self.path) }),
         }
     }
 }
@@ -307,6 +314,7 @@ pub unsafe fn prepare(
     }
     let mut front = Front { strings: [core::ptr::null(); FRONT_MAX], len: 0 };
     let mut target = target;
+    let mut head = Head::<{ exec_image::SHORT }>::new();
     // Whether the kernel would not find by itself what is to be found.
     let mut moved = false;
     for _ in 0..=SCRIPTS_MAX {
@@ -315,20 +323,20 @@ pub unsafe fn prepare(
         let located = unsafe { target.locate(real) }?;
         moved |= matches!(located, Located::At(_));
         // SAFETY: as above.
-        let head = match unsafe { target.read_head::<{ exec_image::SHORT }>(&located, real) } {
-            Ok(head) => Some(head),
+        let head = match unsafe { target.read_head(&located, real, &mut head) } {
+            Ok(()) => Some(&head),
             Err(errno @ (libc::ENOENT | libc::ENOTDIR)) => return Err(errno),
             // What may be executed may not be readable.
             Err(_) => None,
         };
-        let Some(script) = head.as_ref().and_then(Head::script) else {
+        let Some(script) = head.and_then(Head::script) else {
             // SAFETY: as above.
             let goes_on =
                 unreached::is_loader(unsafe { target.bytes() }) || !init::settings().worktree.is_empty();
-            let why = match &head {
+            let why = match head {
                 // SAFETY: as above.
                 Some(head) if head.is_cut() => unsafe { target.why_by_long_head(&located, real) },
-                head => head.as_ref().and_then(Why::of),
+                head => head.and_then(Why::of),
             };
             if let Some(why) = why.filter(|_| !goes_on) {
                 // SAFETY: by contract.

@@ -264,7 +264,7 @@ fn from_name(fd: c_int) -> Result<FdKind, Errno> {
 }
 
 /// Whether a path has a folder of this name in it: others need no look at the index.
-fn has_folder(path: &[u8], name: &str) -> bool {
+pub fn has_folder(path: &[u8], name: &str) -> bool {
     let is_it = |part: &[u8]| part == name.as_bytes();
     path.split(|byte| *byte == b'/').any(is_it)
 }

@@ -9,7 +9,8 @@ use crate::hot::HOT;
 use crate::init;
 use crate::memory;
 use crate::raw::{self, Errno};
-use crate::text::{PATH_MAX, PathText, Text, below};
+use crate::text::{PATH_MAX, PathText, Text, below, is_normal};
+use core::ffi::CStr;
 use core::sync::atomic::{AtomicU64, Ordering};
 use vrift_manifest::VnodeNo;
 use vrift_protocol::system_folders;
@@ -81,6 +82,42 @@ pub fn look(path: &[u8], rest: &mut PathText) -> Leads {
     Leads::Outside
 }
 
+/// Whether a folder and those on the way to it, by their names, are neither the view nor in it, nor the mirror's.
+fn is_apart_by_name(dir: &[u8]) -> bool {
+    let view = init::settings().view.as_bytes();
+    let mut normal: Text<SHORT> = Text::new();
+    for part in dir.split(|byte| *byte == b'/') {
+        match part {
+            b"" | b"." => continue,
+            b".." => {
+                let end = normal.as_bytes().iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+                normal.truncate(end);
+            }
+            _ => {
+                normal.push(b"/");
+                normal.push(part);
+            }
+        }
+        if below(normal.as_bytes(), view).is_some() {
+            return false;
+        }
+    }
+    !normal.overflowed() && !fds::has_folder(dir, vrift_protocol::names::MIRROR_DIR)
+}
+
+/// Whether a folder is there, if the kernel meets no symlink on the way to it, or to where that ends: then it leads where its
+/// names say. None: not known by this.
+fn found_without_symlinks(dir: &CStr) -> Option<bool> {
+    match raw::open_plain_dir(dir) {
+        Ok(fd) => {
+            raw::close(fd);
+            Some(true)
+        }
+        Err(libc::ENOENT | libc::ENOTDIR) => Some(false),
+        Err(_) => None,
+    }
+}
+
 /// Most paths are shorter: their texts share a page of the stack with what is there anyway.
 const SHORT: usize = 256;
 
@@ -100,6 +137,19 @@ fn asked_within<const LEN: usize>(
 ) -> Result<Option<Leads>, Errno> {
     let is_proc = dir == b"/proc" || dir.starts_with(b"/proc/");
     let mut name: Text<LEN> = Text::from_parts(&[dir]);
+    if !is_proc
+        && is_apart_by_name(dir)
+        && let Some(is_there) = found_without_symlinks(name.as_c_str())
+    {
+        if is_there && is_normal(dir) {
+            remember_plain(dir);
+        }
+        if is_there {
+            remember(dir);
+        }
+        remember(folder);
+        return Ok(Some(Leads::Outside));
+    }
     Ok(match raw::open(name.as_c_str(), libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC) {
         Ok(fd) => {
             let known = fds::path_of(fd, &mut name);

@@ -68,6 +68,15 @@ pub fn open(path: &CStr, flags: c_int) -> Result<c_int> {
     openat(libc::AT_FDCWD, path, flags, 0)
 }
 
+/// openat2(2) of a directory, without symlinks on the way: ELOOP where there is one, ENOSYS before Linux 5.6.
+pub fn open_plain_dir(path: &CStr) -> Result<c_int> {
+    const RESOLVE_NO_SYMLINKS: u64 = 4;
+    // flags, mode, resolve of `struct open_how`
+    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
+    let how = [flags as u64, 0, RESOLVE_NO_SYMLINKS];
+    call!(SYS_openat2, libc::AT_FDCWD, path.as_ptr(), how.as_ptr(), size_of_val(&how)).map(|fd| fd as c_int)
+}
+
 pub fn close(fd: c_int) {
     let _ = call!(SYS_close, fd);
 }
@@ -362,6 +371,11 @@ pub fn name_of_fd(fd: c_int) -> Text<32> {
     let mut name = Text::from_parts(&[b"/proc/self/fd/"]);
     name.push_decimal(fd.max(0) as u64);
     name
+}
+
+/// Where the heap ends: brk(2) that changes nothing.
+pub fn heap_end() -> usize {
+    call!(SYS_brk, 0).unwrap_or(0)
 }
 
 /// Whether eight bytes at `at` can be read. Asked with a change of the signal mask that is no valid one: the

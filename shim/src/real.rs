@@ -56,7 +56,7 @@ symbols! {
     recvfrom __recvfrom_chk recvmsg recvmmsg inotify_add_watch syscall
     fork setuid seteuid setreuid setresuid
     sigaction __sigaction signal bsd_signal ssignal sigprocmask pthread_sigmask getauxval
-    qsort _exit _Exit quick_exit
+    qsort _exit _Exit quick_exit __curbrk
 }
 
 /// A name in [`NAMES`] and its hash, found at compile time.
@@ -128,6 +128,15 @@ fn find(symbol: Symbol) -> Option<usize> {
     }
     ADDRESSES[symbol as usize].store(found.unwrap_or(ABSENT), Ordering::Relaxed);
     found
+}
+
+/// Where the heap ends, by the C library's variable for brk(3); 0: it has none, or no heap yet.
+pub fn heap_end() -> usize {
+    match address(Symbol::__curbrk) {
+        // SAFETY: a pointer-sized variable of the C library, which stays loaded.
+        Some(variable) => unsafe { (*(variable as *const AtomicUsize)).load(Ordering::Relaxed) },
+        None => 0,
+    }
 }
 
 /// Calls the function behind the hook: `real!(close(fd: c_int) -> c_int)`. Where it does not exist: ENOSYS.

@@ -45,6 +45,7 @@ pub unsafe fn know_arguments(argv: *const *const c_char, envp: *const *const c_c
     if start != 0 && (start..start.saturating_add(ARGUMENTS_MAX)).contains(&end) {
         ARGUMENTS[0].store(start, Ordering::Relaxed);
         ARGUMENTS[1].store(end, Ordering::Relaxed);
+        HEAP.store(raw::heap_end(), Ordering::Relaxed);
     }
 }
 
@@ -76,6 +77,18 @@ pub fn arguments_into(to: &mut [u8]) -> usize {
     len
 }
 
+/// Where the heap began when the program started; 0: not known.
+#[unsafe(link_section = ".data")]
+static HEAP: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether an address is in the part of the heap that brk(2) has made since the start, as the C library knows it: all of
+/// that is there.
+#[inline(always)]
+fn is_in_heap(at: usize) -> bool {
+    let start = HEAP.load(Ordering::Relaxed);
+    start != 0 && at >= start && at < crate::real::heap_end()
+}
+
 /// Whether an address is between this very frame and the end of the first thread's stack, all of which is there.
 #[inline(always)]
 fn is_on_stack(at: usize) -> bool {
@@ -94,7 +107,7 @@ pub unsafe fn string<'a>(at: *const u8) -> Option<&'a [u8]> {
     let mut len = 0;
     loop {
         let from = (at as usize).checked_add(len)?;
-        if !is_on_stack(from) && !is_readable(from) {
+        if !is_on_stack(from) && !is_in_heap(from) && !is_readable(from) {
             return None;
         }
         let rest = PAGE - from % PAGE;

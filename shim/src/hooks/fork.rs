@@ -10,7 +10,7 @@ use libc::pid_t;
 static LOOKED_UP: AtomicBool = AtomicBool::new(false);
 
 /// What the children of shells call before they execute something or end.
-const IN_CHILDREN: [Symbol; 12] = [
+const IN_CHILDREN: [Symbol; 13] = [
     Symbol::close,
     Symbol::dup2,
     Symbol::fcntl,
@@ -23,6 +23,7 @@ const IN_CHILDREN: [Symbol; 12] = [
     Symbol::fstat64,
     Symbol::sigaction,
     Symbol::execve,
+    Symbol::__curbrk,
 ];
 
 hook! {
