@@ -34,7 +34,8 @@ fn main() {
 /// A script for the linker that puts what most processes need in front: the constants, and the functions of
 /// table/first.txt. INSERT adds it to the linker's own.
 fn layout() -> PathBuf {
-    let list = fs::read_to_string("table/first.txt").unwrap_or_else(|error| panic!("table/first.txt: {error}"));
+    let list =
+        fs::read_to_string("table/first.txt").unwrap_or_else(|error| panic!("table/first.txt: {error}"));
     let names = list.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     let functions: String = names.map(|name| format!("    *({})\n", section_of(name))).collect();
     let text = format!(

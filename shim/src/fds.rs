@@ -85,7 +85,11 @@ pub struct Few {
 
 impl Few {
     pub const fn new() -> Few {
-        Few { entries: [const { Entry::new() }; FEW], round: AtomicU64::new(1), has_more: AtomicBool::new(false) }
+        Few {
+            entries: [const { Entry::new() }; FEW],
+            round: AtomicU64::new(1),
+            has_more: AtomicBool::new(false),
+        }
     }
 }
 

@@ -42,6 +42,7 @@ mod sample;
 mod seen;
 mod slot;
 mod spawn_state;
+mod start;
 mod stream;
 mod text;
 mod umask;

@@ -123,7 +123,11 @@ const SHORT: usize = 256;
 
 /// Where the kernel says that a folder on the way to `folder` is. None: it is not there.
 fn asked(dir: &[u8], after: &[u8], folder: &[u8], rest: &mut PathText) -> Option<Leads> {
-    let leads = if dir.len() < SHORT { asked_within::<SHORT>(dir, after, folder, rest) } else { Err(libc::ENAMETOOLONG) };
+    let leads = if dir.len() < SHORT {
+        asked_within::<SHORT>(dir, after, folder, rest)
+    } else {
+        Err(libc::ENAMETOOLONG)
+    };
     leads.or_else(|_| asked_within::<PATH_MAX>(dir, after, folder, rest)).unwrap_or(Some(Leads::Outside))
 }
 

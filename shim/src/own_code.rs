@@ -13,18 +13,30 @@ const SCANNED_MAX: usize = 8 << 20;
 /// Programs with so much code or more are remembered: that takes about as long as to look through so much.
 const REMEMBERED_MIN: usize = 256 << 10;
 
-/// Whether the executable's code seems to have system calls.
-pub fn has_calls() -> bool {
+/// The executable's program headers, and what is to be added to the addresses in them.
+fn program() -> Option<(&'static [libc::Elf64_Phdr], usize)> {
     let auxiliary = |kind: c_ulong| real!(getauxval(kind: c_ulong) -> usize);
     let (headers, count) = (auxiliary(libc::AT_PHDR), auxiliary(libc::AT_PHNUM));
     if headers == 0 || count > usize::from(u16::MAX) {
-        return false;
+        return None;
     }
     let headers_at = headers as *const libc::Elf64_Phdr;
-    // SAFETY: getauxval(3): the executable's program headers, as the kernel mapped them.
+    // SAFETY: getauxval(3): as the kernel mapped them.
     let segments = unsafe { slice::from_raw_parts(headers_at, count) };
-    let Some(own) = segments.iter().find(|segment| segment.p_type == libc::PT_PHDR) else { return false };
-    let base = headers.wrapping_sub(own.p_vaddr as usize);
+    let own = segments.iter().find(|segment| segment.p_type == libc::PT_PHDR)?;
+    Some((segments, headers.wrapping_sub(own.p_vaddr as usize)))
+}
+
+/// Where the executable ends in memory. None: not known.
+pub fn program_end() -> Option<usize> {
+    let (segments, base) = program()?;
+    let loaded = segments.iter().filter(|segment| segment.p_type == libc::PT_LOAD);
+    loaded.map(|segment| base.wrapping_add(segment.p_vaddr as usize + segment.p_memsz as usize)).max()
+}
+
+/// Whether the executable's code seems to have system calls.
+pub fn has_calls() -> bool {
+    let Some((segments, base)) = program() else { return false };
     let is_code = |segment: &&libc::Elf64_Phdr| {
         segment.p_type == libc::PT_LOAD
             && segment.p_flags & libc::PF_X != 0

@@ -373,11 +373,6 @@ pub fn name_of_fd(fd: c_int) -> Text<32> {
     name
 }
 
-/// Where the heap ends: brk(2) that changes nothing.
-pub fn heap_end() -> usize {
-    call!(SYS_brk, 0).unwrap_or(0)
-}
-
 /// Whether eight bytes at `at` can be read. Asked with a change of the signal mask that is no valid one: the
 /// kernel reads the set, then refuses to apply it.
 pub fn can_read(at: usize) -> bool {

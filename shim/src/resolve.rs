@@ -2,14 +2,15 @@
 //! directory, symlinks up to 40, `..` out of the view and back in, trailing slashes, NAME_MAX and PATH_MAX.
 
 use crate::creds::{Creds, SEARCH};
-use crate::cwd::{self, Cwd};
+
 use crate::elsewhere::Elsewhere;
-use crate::fds::{self, BaseKind};
+use crate::fds;
 use crate::init;
 use crate::outside::{self, Leads};
 use crate::proc_links;
 use crate::raw::Errno;
-use crate::text::{PATH_MAX, PathText, Text, below, bytes_of, is_normal, normalise};
+use crate::start::{Start, joined_start, plain_start};
+use crate::text::{PATH_MAX, PathText, Text, below, bytes_of, normalise};
 use crate::view;
 use core::ffi::{c_char, c_int};
 use vrift_manifest::types::{S_IFDIR, S_IFLNK, S_IFMT};
@@ -104,20 +105,6 @@ pub enum Place {
     Inside(Inside),
 }
 
-/// Where a walk starts.
-enum Start {
-    Outside,
-    At(VnodeNo),
-    /// An absolute path that is in the view, with this much of the view path to skip.
-    View {
-        skip: usize,
-    },
-    /// What `joined` says, from this directory.
-    AtJoined(VnodeNo),
-    /// Relative to a directory outside, or not in normal form, and in the view when joined and normalised.
-    Joined,
-}
-
 /// Resolves `path` as openat(2) and its kin would. `follow`: a symlink as the last component is followed.
 /// `elsewhere` is written for [`Place::Elsewhere`].
 ///
@@ -197,7 +184,9 @@ pub fn resolve_bytes(
     }
     walk_from(vnode, rest, follow, creds, elsewhere).map_err(|errno| match start {
         // A file that has no name (any more) is still no directory.
-        Start::At(_) if errno == libc::ENOENT && dirfd != libc::AT_FDCWD && !fds::is_dir(dirfd) => libc::ENOTDIR,
+        Start::At(_) if errno == libc::ENOENT && dirfd != libc::AT_FDCWD && !fds::is_dir(dirfd) => {
+            libc::ENOTDIR
+        }
         _ => errno,
     })
 }
@@ -320,84 +309,6 @@ fn after_leaving(
             _ => return Err(libc::ELOOP),
         }
     }
-}
-
-/// Where most walks start. None: [`joined_start`] knows.
-fn plain_start(dirfd: c_int, path: &[u8]) -> Result<Option<Start>, Errno> {
-    if path.first() == Some(&b'/') {
-        if let Some(rest) = below(path, init::settings().view.as_bytes()) {
-            return Ok(Some(Start::View { skip: path.len() - rest.len() }));
-        }
-        return Ok((is_normal(path) && outside::is_known(path)).then_some(Start::Outside));
-    }
-    if path.is_empty() {
-        return Ok(Some(Start::Outside));
-    }
-    let base = if dirfd == libc::AT_FDCWD {
-        match cwd::current()? {
-            Cwd::View(vnode) => BaseKind::View(vnode),
-            Cwd::Outside => BaseKind::Outside,
-            Cwd::Apart => BaseKind::Apart,
-        }
-    } else {
-        fds::identify_dir(dirfd)
-    };
-    match base {
-        BaseKind::View(vnode) => Ok(Some(Start::At(vnode))),
-        BaseKind::Apart if path != b".." && !path.contains(&b'/') => Ok(Some(Start::Outside)),
-        BaseKind::Apart | BaseKind::Outside => Ok(None),
-    }
-}
-
-fn joined_start(dirfd: c_int, path: &[u8], joined: &mut PathText) -> Result<Start, Errno> {
-    let view = init::settings().view.as_bytes();
-    if path.first() != Some(&b'/') {
-        return from_outside(dirfd, path, joined, view);
-    }
-    if !is_normal(path) {
-        normalise(path, joined);
-        if below(joined.as_bytes(), view).is_some() {
-            return Ok(Start::Joined);
-        }
-    }
-    Ok(match outside::look(path, joined) {
-        Leads::Outside => Start::Outside,
-        Leads::At(vnode) => Start::AtJoined(vnode),
-        Leads::View => Start::Joined,
-    })
-}
-
-/// From outside, a relative path gets into the view only through an ancestor of it, or by `..`.
-#[inline(never)]
-fn from_outside(dirfd: c_int, path: &[u8], joined: &mut PathText, view: &[u8]) -> Result<Start, Errno> {
-    let mut base = PathText::new();
-    let known = if dirfd == libc::AT_FDCWD { cwd::kernel(&mut base) } else { fds::path_of(dirfd, &mut base) };
-    if known.is_err() {
-        return Ok(Start::Outside);
-    }
-    if below(view, base.as_bytes()).is_none() {
-        match dirfd {
-            libc::AT_FDCWD => cwd::remember(Cwd::Apart),
-            _ => fds::is_apart(dirfd),
-        }
-        if path != b".." && !path.contains(&b'/') {
-            return Ok(Start::Outside);
-        }
-    }
-    base.push(b"/");
-    base.push(path);
-    if base.overflowed() {
-        return Ok(Start::Outside);
-    }
-    normalise(base.as_bytes(), joined);
-    if below(joined.as_bytes(), view).is_some() {
-        return Ok(Start::Joined);
-    }
-    Ok(match outside::look(base.as_bytes(), joined) {
-        Leads::Outside => Start::Outside,
-        Leads::At(vnode) => Start::AtJoined(vnode),
-        Leads::View => Start::Joined,
-    })
 }
 
 #[expect(clippy::large_enum_variant, reason = "there is no heap to put it on")]

@@ -1,5 +1,6 @@
 //! This process's line in the roll of its run (RFC 0012): what it was started as, and from when until when it ran. It is
-//! written into memory that is mapped anyway; getpid(2) is the one system call that it costs.
+//! written into memory that is mapped anyway, and costs four short system calls: getpid(2) and clock_gettime(2), when it
+//! begins and when it ends.
 //!
 //! The line says when the program first looked at the view, and when it ended or became another one. Copies of the process
 //! by fork(2) write nothing: the line is that of its origin.

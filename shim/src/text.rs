@@ -96,7 +96,10 @@ impl<const N: usize> Text<N> {
     ///
     /// # Safety
     /// As many bytes as it says are written.
-    pub unsafe fn fill_raw<E>(&mut self, write: impl FnOnce(*mut u8, usize) -> Result<usize, E>) -> Result<(), E> {
+    pub unsafe fn fill_raw<E>(
+        &mut self,
+        write: impl FnOnce(*mut u8, usize) -> Result<usize, E>,
+    ) -> Result<(), E> {
         let len = write(self.bytes.as_mut_ptr().cast(), N - 1)?.min(N - 1);
         self.len = len;
         self.bytes[len] = MaybeUninit::new(0);

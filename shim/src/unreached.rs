@@ -3,8 +3,8 @@
 
 use crate::arena::{Arena, entries};
 use crate::creds::Creds;
-use crate::exec_image::{Head, Kind};
 use crate::elsewhere::Elsewhere;
+use crate::exec_image::{Head, Kind};
 use crate::exec_prep::{Image, Located, Target};
 use crate::init::settings;
 use crate::raw::{self, Errno};

@@ -2,7 +2,9 @@
 //! looks at it would die.
 
 use crate::hot::HOT;
+use crate::own_code;
 use crate::raw;
+use crate::real;
 use core::ffi::c_char;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
@@ -45,7 +47,6 @@ pub unsafe fn know_arguments(argv: *const *const c_char, envp: *const *const c_c
     if start != 0 && (start..start.saturating_add(ARGUMENTS_MAX)).contains(&end) {
         ARGUMENTS[0].store(start, Ordering::Relaxed);
         ARGUMENTS[1].store(end, Ordering::Relaxed);
-        HEAP.store(raw::heap_end(), Ordering::Relaxed);
     }
 }
 
@@ -77,16 +78,24 @@ pub fn arguments_into(to: &mut [u8]) -> usize {
     len
 }
 
-/// Where the heap began when the program started; 0: not known.
-#[unsafe(link_section = ".data")]
+/// The lowest page of the heap that was found readable; 0: none was.
 static HEAP: AtomicUsize = AtomicUsize::new(0);
 
-/// Whether an address is in the part of the heap that brk(2) has made since the start, as the C library knows it: all of
-/// that is there.
+/// Whether an address is in the heap that brk(2) makes, above where it was found readable before: from there to its end, as
+/// the C library knows it, all of it is there.
 #[inline(always)]
 fn is_in_heap(at: usize) -> bool {
     let start = HEAP.load(Ordering::Relaxed);
-    start != 0 && at >= start && at < crate::real::heap_end()
+    start != 0 && at >= start && at < real::heap_end()
+}
+
+/// After a page was found readable. Between the program and its heap nothing is mapped: what can be read between the
+/// program's end and the heap's is the heap.
+#[cold]
+fn note_heap(start: usize) {
+    if start < real::heap_end() && own_code::program_end().is_some_and(|end| start >= end) {
+        HEAP.store(start, Ordering::Relaxed);
+    }
 }
 
 /// Whether an address is between this very frame and the end of the first thread's stack, all of which is there.
@@ -129,6 +138,7 @@ fn is_readable(at: usize) -> bool {
     }
     let readable = raw::can_read(page * PAGE);
     if readable {
+        note_heap(page * PAGE);
         remembered.store(page, Ordering::Relaxed);
     }
     readable

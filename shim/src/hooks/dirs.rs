@@ -22,7 +22,11 @@ pub enum Opened {
 ///
 /// # Safety
 /// `path` is null or a C string; `elsewhere` outlives the use of the result.
-pub unsafe fn open_dir(dirfd: c_int, path: *const c_char, elsewhere: &mut Elsewhere) -> Result<Opened, Errno> {
+pub unsafe fn open_dir(
+    dirfd: c_int,
+    path: *const c_char,
+    elsewhere: &mut Elsewhere,
+) -> Result<Opened, Errno> {
     // SAFETY: by contract.
     match unsafe { route(dirfd, path, true, elsewhere) }? {
         Routed::View(inside) => stream::open_checked(inside.existing()?).map(Opened::View),

@@ -31,7 +31,8 @@ fn target_of(inside: &Inside, text: &mut PathText) -> Result<(), Errno> {
     let vnode = attr.vnode;
     view::read(|reader| {
         let slot = reader.slot(vnode).ok_or(libc::ENOENT)?;
-        let is_whole = text.fill_len(reader.target_len(slot), |bytes| reader.target(slot, bytes) == bytes.len());
+        let is_whole =
+            text.fill_len(reader.target_len(slot), |bytes| reader.target(slot, bytes) == bytes.len());
         if is_whole { Ok(()) } else { Err(libc::EIO) }
     })?
 }
