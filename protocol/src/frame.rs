@@ -14,7 +14,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 /// The first four bytes of every frame.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"VRFT");
 /// Raised when a layout changes; client and daemon come from one build and must agree.
-pub const PROTOCOL_VERSION: u16 = 3;
+pub const PROTOCOL_VERSION: u16 = 4;
 /// Bytes of a [`FrameHeader`].
 pub const HEADER_LEN: usize = size_of::<FrameHeader>();
 /// The largest datagram either side sends or accepts: it fits the default socket buffer three times

@@ -172,7 +172,7 @@ pub fn resolve_bytes(
     }
     let start = match plain_start(dirfd, path)? {
         Some(start) if init::settings().worktree.is_empty() => start,
-        _ => return resolve_joined(dirfd, path, follow, creds, elsewhere),
+        start => return resolve_joined(start, dirfd, path, follow, creds, elsewhere),
     };
     let (rest, vnode) = match start {
         Start::At(vnode) => (path, vnode),
@@ -194,6 +194,7 @@ pub fn resolve_bytes(
 /// As [`resolve_bytes`], for paths that have to be joined, normalised or looked at outside first.
 #[inline(never)]
 fn resolve_joined(
+    start: Option<Start>,
     dirfd: c_int,
     path: &[u8],
     follow: bool,
@@ -201,7 +202,7 @@ fn resolve_joined(
     elsewhere: &mut Elsewhere,
 ) -> Result<Place, Errno> {
     let mut joined = PathText::new();
-    let start = match plain_start(dirfd, path)? {
+    let start = match start {
         Some(start) => start,
         None => joined_start(dirfd, path, &mut joined)?,
     };
