@@ -1,4 +1,5 @@
-//! The functions that a shared library offers to others, as `nm -D --defined-only` lists them.
+//! The functions of a shared library: those that it offers to others, as `nm -D --defined-only` lists them, and those in one of
+//! its sections.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use object::elf::{STT_FUNC, STT_GNU_IFUNC};
 use object::read::elf::{ElfFile64, Sym};
-use object::{Endianness, Object, ObjectSymbol};
+use object::{Endianness, Object, ObjectSection, ObjectSymbol};
 
 /// Names without their versions.
 pub fn functions(library: &Path) -> Result<BTreeSet<String>> {
@@ -24,6 +25,16 @@ pub fn functions(library: &Path) -> Result<BTreeSet<String>> {
         bail!("{} offers no function", library.display());
     }
     Ok(names)
+}
+
+/// All functions in the section of this name, as the linker knows them.
+pub fn in_section(library: &Path, section: &str) -> Result<Vec<String>> {
+    let bytes = fs::read(library).with_context(|| format!("cannot read {}", library.display()))?;
+    let file = ElfFile64::<Endianness>::parse(&*bytes)
+        .with_context(|| format!("{} is no 64-bit ELF file", library.display()))?;
+    let Some(section) = file.section_by_name(section) else { return Ok(vec![]) };
+    let there = file.symbols().filter(|symbol| symbol.section_index() == Some(section.index()));
+    Ok(there.map(|symbol| symbol.name().map(str::to_string)).collect::<Result<_, _>>()?)
 }
 
 /// A function that the loader chooses by processor: defined, but no plain text symbol.

@@ -65,6 +65,7 @@ pub fn check() -> Result<()> {
     broken.extend(without_reason()?);
     broken.extend(calls_without_reason()?);
     broken.extend(exports_differ()?);
+    broken.extend(first_is_lost()?);
     if !broken.is_empty() {
         bail!("shim/table does not hold:\n  {}", broken.join("\n  "));
     }
@@ -125,6 +126,31 @@ fn calls_without_reason() -> Result<Vec<String>> {
         .filter(|name| !known.contains(name))
         .map(|name| format!("the system call {name} is not in shim/table/syscalls.txt"))
         .chain(forgotten)
+        .collect())
+}
+
+/// Rule: most lines of shim/table/first.txt put a function in front. One that was inlined is no fault; when none is there, the
+/// compiler names functions otherwise by now.
+fn first_is_lost() -> Result<Vec<String>> {
+    let path = workspace::root().join("shim/table/first.txt");
+    let list = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let lines: Vec<&str> =
+        list.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+    let there = exports::in_section(&workspace::release().join(workspace::SHIM), ".text.first")?;
+    let has = |line: &&&str| {
+        let name = line.trim_end_matches('*').trim_end_matches("::");
+        let parts: Vec<&str> = name.split("::").collect();
+        let is_whole = parts.len() == 1 && !line.ends_with('*');
+        there.iter().any(|symbol| match is_whole {
+            true => symbol == name,
+            false => parts.iter().all(|part| symbol.contains(part)),
+        })
+    };
+    let found = lines.iter().filter(has).count();
+    let is_lost = found * 2 < lines.len();
+    Ok(is_lost
+        .then(|| format!("{found} of {} lines of shim/table/first.txt have a function in front", lines.len()))
+        .into_iter()
         .collect())
 }
 
