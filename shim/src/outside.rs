@@ -118,6 +118,13 @@ fn found_without_symlinks(dir: &CStr) -> Option<bool> {
     }
 }
 
+/// Whether no symlink is on the way to a folder, as far as the kernel says so.
+#[cold]
+pub fn is_without_symlinks(dir: &[u8]) -> bool {
+    let name = PathText::from_parts(&[dir]);
+    !name.overflowed() && found_without_symlinks(name.as_c_str()).is_some()
+}
+
 /// Most paths are shorter: their texts share a page of the stack with what is there anyway.
 const SHORT: usize = 256;
 
@@ -232,8 +239,7 @@ fn dangles_into_view(dir: &[u8], after: &[u8], rest: &mut PathText) -> bool {
     }
     let parent = dir.iter().rposition(|byte| *byte == b'/').map_or(dir, |slash| &dir[..slash + 1]);
     let base: &[u8] = if target.as_bytes().starts_with(b"/") { b"" } else { parent };
-    crate::text::normalise(PathText::from_parts(&[base, target.as_bytes(), after]).as_bytes(), rest);
-    below(rest.as_bytes(), init::settings().view.as_bytes()).is_some()
+    crate::start::reaches_view(PathText::from_parts(&[base, target.as_bytes(), after]).as_bytes(), 0, rest)
 }
 
 fn judge(real: &[u8], after: &[u8], rest: &mut PathText) -> Leads {

@@ -9,8 +9,8 @@ use crate::init;
 use crate::outside::{self, Leads};
 use crate::proc_links;
 use crate::raw::Errno;
-use crate::start::{Start, joined_start, plain_start};
-use crate::text::{PATH_MAX, PathText, Text, below, bytes_of, normalise};
+use crate::start::{Start, joined_start, plain_start, reaches_view};
+use crate::text::{PATH_MAX, PathText, Text, below, bytes_of};
 use crate::view;
 use core::ffi::{c_char, c_int};
 use vrift_manifest::types::{S_IFDIR, S_IFLNK, S_IFMT};
@@ -289,10 +289,9 @@ fn after_leaving(
     let mut buffers = Buffers { texts: [PathText::new(), PathText::new()], links: 0 };
     loop {
         let mut normal = PathText::new();
-        normalise(elsewhere.as_bytes(), &mut normal);
         let view = init::settings().view.as_bytes();
         let mut start = ROOT;
-        if below(normal.as_bytes(), view).is_none() {
+        if !reaches_view(elsewhere.as_bytes(), 0, &mut normal) {
             match outside::look(elsewhere.as_bytes(), &mut normal) {
                 Leads::Outside => return Ok(Place::Elsewhere),
                 Leads::At(vnode) => start = vnode,

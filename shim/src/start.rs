@@ -6,7 +6,7 @@ use crate::fds::{self, BaseKind};
 use crate::init;
 use crate::outside::{self, Leads};
 use crate::raw::Errno;
-use crate::text::{PathText, below, is_normal, normalise};
+use crate::text::{PathText, below, is_normal};
 use core::ffi::c_int;
 use vrift_manifest::VnodeNo;
 
@@ -51,16 +51,49 @@ pub fn plain_start(dirfd: c_int, path: &[u8]) -> Result<Option<Start>, Errno> {
     }
 }
 
+/// Whether an absolute path leads to the view, whose first `known` bytes are the kernel's own name of a folder. Then `joined` is
+/// the view's path and what comes after it as it is: in the view `..` after a symlink is the parent of its target. Outside
+/// it is so, too, so where `..` comes after a name that is not known, the kernel is asked whether there is a symlink.
+pub fn reaches_view(path: &[u8], mut known: usize, joined: &mut PathText) -> bool {
+    let view = init::settings().view.as_bytes();
+    joined.clear();
+    let (mut after, mut is_sure) = (0, true);
+    for part in path.split(|byte| *byte == b'/') {
+        after += part.len() + 1;
+        match part {
+            b"" | b"." => continue,
+            b".." => {
+                is_sure &= joined.as_bytes().len() <= known;
+                let end = joined.as_bytes().iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+                joined.truncate(end);
+                known = known.min(end);
+            }
+            _ => {
+                joined.push(b"/");
+                joined.push(part);
+            }
+        }
+        if joined.as_bytes() == view {
+            if !is_sure && !outside::is_without_symlinks(path.get(..after - 1).unwrap_or(path)) {
+                return false;
+            }
+            if let Some(rest) = path.get(after..) {
+                joined.push(b"/");
+                joined.push(rest);
+            }
+            return !joined.overflowed();
+        }
+    }
+    false
+}
+
 pub fn joined_start(dirfd: c_int, path: &[u8], joined: &mut PathText) -> Result<Start, Errno> {
     let view = init::settings().view.as_bytes();
     if path.first() != Some(&b'/') {
         return from_outside(dirfd, path, joined, view);
     }
-    if !is_normal(path) {
-        normalise(path, joined);
-        if below(joined.as_bytes(), view).is_some() {
-            return Ok(Start::Joined);
-        }
+    if !is_normal(path) && reaches_view(path, 0, joined) {
+        return Ok(Start::Joined);
     }
     Ok(match outside::look(path, joined) {
         Leads::Outside => Start::Outside,
@@ -73,8 +106,8 @@ pub fn joined_start(dirfd: c_int, path: &[u8], joined: &mut PathText) -> Result<
 #[inline(never)]
 fn from_outside(dirfd: c_int, path: &[u8], joined: &mut PathText, view: &[u8]) -> Result<Start, Errno> {
     let mut base = PathText::new();
-    let known = if dirfd == libc::AT_FDCWD { cwd::kernel(&mut base) } else { fds::path_of(dirfd, &mut base) };
-    if known.is_err() {
+    let asked = if dirfd == libc::AT_FDCWD { cwd::kernel(&mut base) } else { fds::path_of(dirfd, &mut base) };
+    if asked.is_err() {
         return Ok(Start::Outside);
     }
     if below(view, base.as_bytes()).is_none() {
@@ -86,13 +119,13 @@ fn from_outside(dirfd: c_int, path: &[u8], joined: &mut PathText, view: &[u8]) -
             return Ok(Start::Outside);
         }
     }
+    let known = base.as_bytes().len();
     base.push(b"/");
     base.push(path);
     if base.overflowed() {
         return Ok(Start::Outside);
     }
-    normalise(base.as_bytes(), joined);
-    if below(joined.as_bytes(), view).is_some() {
+    if reaches_view(base.as_bytes(), known, joined) {
         return Ok(Start::Joined);
     }
     Ok(match outside::look(base.as_bytes(), joined) {

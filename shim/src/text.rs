@@ -227,24 +227,3 @@ pub fn below<'a>(path: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
 pub fn is_normal(path: &[u8]) -> bool {
     !path.windows(2).any(|pair| matches!(pair, b"//" | b"/."))
 }
-
-/// An absolute path without `.`, `..` and empty components; a trailing slash is kept.
-pub fn normalise(path: &[u8], text: &mut PathText) {
-    text.clear();
-    for part in path.split(|byte| *byte == b'/') {
-        match part {
-            b"" | b"." => {}
-            b".." => {
-                let end = text.as_bytes().iter().rposition(|byte| *byte == b'/').unwrap_or(0);
-                text.truncate(end);
-            }
-            _ => {
-                text.push(b"/");
-                text.push(part);
-            }
-        }
-    }
-    if text.is_empty() || matches!(path, [.., b'/'] | [.., b'/', b'.']) {
-        text.push(b"/");
-    }
-}

@@ -7,6 +7,7 @@
 tree() {
     echo top >file && mkdir -p a/b/c && echo deep >a/b/c/file && ln -s a/b/c short
     echo sibling >"$OUTER/sibling"
+    mkdir -p "$OUTER/other/deep" "$OUTER/other/tree" && ln -s other/deep "$OUTER/jump" && echo real >"$OUTER/other/tree/made"
 }
 
 checks() {
@@ -40,7 +41,17 @@ made' 'and back into the view'
     cd tree/a
     is "$(pwd -P)" "$VIEW/a" 'cd goes back in'
     mkdir ../b_new ../../out_new
+    is "$(cat "$OUTER/jump/../tree/made" && cd "$OUTER" && cat jump/../tree/made)" 'real
+real' 'after a symlink outside it is the parent of its target, whatever the names say'
     cd "$VIEW"
+    is "$(cat "$OUTER/./tree/b_new/../../sibling" "$OUTER/./tree/b_new/../made")" 'sibling
+made' 'by a folder that only the view has'
+    expect ENOENT stat "$OUTER/./tree/no_folder/../made"
+    is "$(cat "$OUTER/./tree/short/../c/file" "/$OUTER/tree/short/../c/file")" 'deep
+deep' 'after a symlink, too, where the path says it in other words'
+    expect ENOENT stat "$OUTER/../${OUTER##*/}/tree/short/../file"
+    is "$(cd .. && cat tree/short/../c/file ./tree/short/../c/file)" 'deep
+deep' 'and from outside'
     mv a/b/c moved
     is "$(cd moved && cat ../made)" made '.. of a moved directory is its new parent'
     rmdir b_new ../out_new

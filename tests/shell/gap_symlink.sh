@@ -9,6 +9,7 @@ tree() {
     ln -s file from_tree
     ln -s ../file d/up
     ln -s "$OUTER/outside" leaves
+    ln -s tree/only "$OUTER/dangles"
     echo outside >"$OUTER/outside"
 }
 
@@ -69,6 +70,12 @@ data" 'through a link to a directory, and back by ..'
     expect "$VIEW/e/made" realpath go/into/made
     expect "$("$BIN/call" stat e/made ino)" stat "$OUTER/dir/into/made" ino
     is "$(cd "$OUTER/dir" && cat into/made)" made 'relative to a directory outside'
+    mkdir -p only/deep && echo only >only/deep/file
+    is "$(cat "$OUTER/dangles/deep/file" "$OUTER/dangles/../only/deep/file")" 'only
+only' 'a link from outside to a folder that only the view has'
+    expect ENOENT stat "$OUTER/dangles/none/file"
+    expect ENOENT stat "$OUTER/none/file"
+    rm -r only
     is "$(tar cf - -C "$OUTER" dir/into/made | tar xOf -)" made 'relative to the fd of one'
     long=$(printf '%04095d' 0)
     expect 0 symlink "$long" longest
