@@ -2,7 +2,6 @@
 //! directory, symlinks up to 40, `..` out of the view and back in, trailing slashes, NAME_MAX and PATH_MAX.
 
 use crate::creds::{Creds, SEARCH};
-
 use crate::elsewhere::Elsewhere;
 use crate::fds;
 use crate::init;
