@@ -2,10 +2,10 @@
 //! then elsewhere; and what an interruption leaves behind.
 
 use crate::text::{say, size};
-use console::{Term, truncate_str};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use signal_hook::consts::SIGINT;
 use signal_hook::iterator::{Handle, Signals};
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -17,9 +17,6 @@ pub const PATIENCE: Duration = Duration::from_millis(500);
 const LINE_PAUSE: Duration = Duration::from_secs(2);
 /// Where a bar finds no room, its text alone is shown, cut at the edge.
 const BAR_COLUMNS_MIN: u16 = 72;
-const BAR_LEN: u64 = 20;
-/// Between two drawings of the line.
-const DRAW_PAUSE: Duration = Duration::from_millis(50);
 /// As a shell has it for a command that SIGINT ended.
 const INTERRUPTED: i32 = 128 + SIGINT;
 
@@ -91,10 +88,7 @@ impl Progress {
             }
             return;
         }
-        self.line.get_or_insert_default().draw(|columns| match columns >= BAR_COLUMNS_MIN {
-            true => format!("{}{text}", bar(*files, *total_files)),
-            false => text,
-        });
+        self.line.get_or_insert_with(Line::new).draw(*files, *total_files, text);
     }
 
     /// From now on SIGINT ends this process with a word about what is kept. The daemon sees the connection
@@ -106,7 +100,7 @@ impl Progress {
         std::thread::spawn(move || {
             if signals.forever().next().is_some() {
                 // Away from a line that is being drawn.
-                let clear = if std::io::stderr().is_terminal() { CLEAR } else { "" };
+                let clear = if std::io::stderr().is_terminal() { "\r\x1b[K" } else { "" };
                 say!("{clear}vrift: interrupted: {kept}");
                 std::process::exit(INTERRUPTED);
             }
@@ -125,46 +119,31 @@ impl Drop for Progress {
 }
 
 /// A line on the terminal that changes; cleared when dropped.
-#[derive(Default)]
-struct Line {
-    drawn_at: Option<Instant>,
-}
+struct Line(ProgressBar);
 
 impl Line {
-    /// Draws what `text` gives for a terminal of so many columns, cut at its edge; not each time, if it is often.
-    fn draw(&mut self, text: impl FnOnce(u16) -> String) {
-        if self.drawn_at.is_some_and(|at| at.elapsed() < DRAW_PAUSE) {
-            return;
+    fn new() -> Line {
+        Line(ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()))
+    }
+
+    /// Draws `text`, cut at the terminal's edge, behind a bar when there is room and `total` is known.
+    fn draw(&self, files: u64, total: u64, text: String) {
+        let wide = console::Term::stderr().size().1 >= BAR_COLUMNS_MIN && total > 0;
+        let template = if wide { "[{bar:20}] {wide_msg}" } else { "{wide_msg}" };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            self.0.set_style(style);
         }
-        self.drawn_at = Some(Instant::now());
-        let columns = Term::stderr().size().1;
-        // Cleared before: behind a full line the cursor is still in its last column.
-        put(&format!("{CLEAR}{}", truncate_str(&text(columns), usize::from(columns), "")));
+        self.0.set_length(total.max(1));
+        self.0.set_position(files.min(total.max(1)));
+        self.0.set_message(text);
+        self.0.tick();
     }
 }
 
 impl Drop for Line {
     fn drop(&mut self) {
-        put(CLEAR);
+        self.0.finish_and_clear();
     }
-}
-
-/// To the beginning of the line, which is empty then.
-const CLEAR: &str = "\r\x1b[K";
-
-fn put(text: &str) {
-    // There is nowhere to say that stderr cannot be written.
-    let _ = std::io::stderr().write_all(text.as_bytes());
-}
-
-/// `[#####     ] `; nothing where it is not known how many there are.
-fn bar(files: u64, total: u64) -> String {
-    if total == 0 {
-        return String::new();
-    }
-    let done = u128::from(files.min(total)) * u128::from(BAR_LEN) / u128::from(total);
-    let done = done as usize;
-    format!("[{}{}] ", "#".repeat(done), " ".repeat(BAR_LEN as usize - done))
 }
 
 /// A line that says that it is waited for, and for how long. Cleared when
@@ -184,9 +163,9 @@ impl Waiting {
 }
 
 fn wait(began: Instant, ended: &Receiver<()>) {
-    let mut line = Line::default();
+    let line = Line::new();
     loop {
-        line.draw(|_| format!("waiting: {} s", began.elapsed().as_secs()));
+        line.draw(0, 0, format!("waiting: {} s", began.elapsed().as_secs()));
         if ended.recv_timeout(PATIENCE) != Err(RecvTimeoutError::Timeout) {
             return;
         }
@@ -240,15 +219,6 @@ fn text(stage: &str, files: u64, bytes: u64, total: u64, elapsed: Duration) -> S
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_bar_is_as_full_as_the_work_is_done() {
-        assert_eq!(bar(0, 4), format!("[{}] ", " ".repeat(20)));
-        assert_eq!(bar(1, 4), format!("[{}{}] ", "#".repeat(5), " ".repeat(15)));
-        assert_eq!(bar(5, 4), format!("[{}] ", "#".repeat(20)));
-        assert_eq!(bar(u64::MAX, u64::MAX), format!("[{}] ", "#".repeat(20)));
-        assert_eq!(bar(7, 0), "");
-    }
 
     #[test]
     fn the_text_tells_rate_and_time_left_where_they_are_known() {

@@ -8,9 +8,13 @@ tree() { mkdir dir && echo data >dir/file && ln -s dir/file link && echo more >o
 
 works() { echo made >made && is "$(cat dir/file)" data 'the view works'; }
 
+# Which pages of memory share a place in a table of the library depends on where they are; where that cannot be fixed, a call
+# more or less.
+fixed=$(setarch -R echo setarch -R 2>/dev/null)
+
 # calls FILE COMMAND...: system calls from the first after execve on
 calls() {
-    strace -o "$@" >/dev/null && grep -c '^[a-z]' "$1"
+    $fixed strace -o "$@" >/dev/null && grep -c '^[a-z]' "$1"
 }
 
 # outside COMMAND MAX: at most so many more for a command that has nothing to do with the view
